@@ -1,0 +1,212 @@
+/* buf.c - growable bytes, and an arena that keeps its memory between batches.
+ *
+ * nm_buf doubles, so n appends cost O(n). Its capacity always exceeds its length by one byte, which is where
+ * nm_buf_str() writes the NUL.
+ * nm_arena is a list of chunks. Pieces come from `current`; when it is full the next chunk with room takes over. A new
+ * chunk is twice as big as the current one, from 64 KiB to 1 MiB; a piece that is bigger than that gets a chunk of
+ * its own, and `current` stays, so that one big article does not waste the rest of a chunk. Reset only forgets what is
+ * used. Invariants: current is in the list or NULL; used <= size; sizes are multiples of 16. */
+#include "newsmill/buf.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BUF_FIRST = 64, ARENA_ALIGN = 16, CHUNK_FIRST = 64 * 1024, CHUNK_LAST = 1024 * 1024 };
+
+void nm_buf_clear(struct nm_buf *buf)
+{
+    free(buf->data);
+    *buf = (struct nm_buf){0};
+}
+
+void nm_buf_reset(struct nm_buf *buf)
+{
+    buf->len = 0;
+    buf->oom = false;
+}
+
+/* Makes room for `more` bytes and the NUL. */
+static bool buf_reserve(struct nm_buf *buf, size_t more)
+{
+    if (buf->oom)
+        return false;
+    if (more < buf->cap - buf->len) /* cap is 0, or greater than len */
+        return true;
+    if (more > SIZE_MAX / 2 - buf->len - 1) {
+        buf->oom = true;
+        return false;
+    }
+    size_t need = buf->len + more + 1;
+    size_t cap = buf->cap ? buf->cap * 2 : BUF_FIRST;
+    if (cap < need)
+        cap = need;
+    char *data = realloc(buf->data, cap);
+    if (!data) {
+        buf->oom = true;
+        return false;
+    }
+    buf->data = data;
+    buf->cap = cap;
+    return true;
+}
+
+void nm_buf_add(struct nm_buf *buf, const void *data, size_t len)
+{
+    if (len == 0 || !buf_reserve(buf, len))
+        return;
+    memcpy(buf->data + buf->len, data, len);
+    buf->len += len;
+}
+
+void nm_buf_adds(struct nm_buf *buf, const char *text)
+{
+    nm_buf_add(buf, text, strlen(text));
+}
+
+void nm_buf_addc(struct nm_buf *buf, char c)
+{
+    if (buf_reserve(buf, 1))
+        buf->data[buf->len++] = c;
+}
+
+void nm_buf_addf(struct nm_buf *buf, const char *fmt, ...)
+{
+    va_list args, again;
+    if (!buf_reserve(buf, BUF_FIRST - 1))
+        return;
+    va_start(args, fmt);
+    va_copy(again, args);
+    int n = vsnprintf(buf->data + buf->len, buf->cap - buf->len, fmt, args);
+    if (n >= 0 && (size_t)n >= buf->cap - buf->len) {
+        if (buf_reserve(buf, (size_t)n))
+            n = vsnprintf(buf->data + buf->len, buf->cap - buf->len, fmt, again);
+        else
+            n = 0;
+    }
+    va_end(again);
+    va_end(args);
+    if (n < 0)
+        buf->oom = true; /* vsnprintf fails only for want of memory or on a wide-character format */
+    else
+        buf->len += (size_t)n;
+}
+
+bool nm_buf_ok(const struct nm_buf *buf)
+{
+    return !buf->oom;
+}
+
+const char *nm_buf_str(struct nm_buf *buf)
+{
+    if (buf->oom || !buf->data)
+        return "";
+    buf->data[buf->len] = '\0';
+    return buf->data;
+}
+
+char *nm_buf_take(struct nm_buf *buf)
+{
+    char *taken = NULL;
+    if (buf_reserve(buf, 0)) {
+        taken = buf->data;
+        taken[buf->len] = '\0';
+        buf->data = NULL;
+    }
+    nm_buf_clear(buf);
+    return taken;
+}
+
+struct nm_chunk {
+    struct nm_chunk *next;
+    size_t size, used;
+    _Alignas(ARENA_ALIGN) char data[];
+};
+
+static void *chunk_take(struct nm_chunk *chunk, size_t need)
+{
+    void *piece = chunk->data + chunk->used;
+    chunk->used += need;
+    return piece;
+}
+
+static bool chunk_fits(const struct nm_chunk *chunk, size_t need)
+{
+    return need <= chunk->size - chunk->used;
+}
+
+/* A chunk for a piece of `need` bytes, linked in behind the current one. */
+static struct nm_chunk *arena_grow(struct nm_arena *arena, size_t need, bool own)
+{
+    size_t size = CHUNK_FIRST;
+    if (own)
+        size = need;
+    else if (arena->current)
+        size = arena->current->size >= CHUNK_LAST / 2 ? CHUNK_LAST : arena->current->size * 2;
+    if (size < CHUNK_FIRST)
+        size = CHUNK_FIRST;
+    if (size < need)
+        size = need;
+    struct nm_chunk *chunk = malloc(sizeof *chunk + size);
+    if (!chunk)
+        return NULL;
+    *chunk = (struct nm_chunk){.size = size};
+    if (arena->current) {
+        chunk->next = arena->current->next;
+        arena->current->next = chunk;
+    } else {
+        chunk->next = arena->first;
+        arena->first = chunk;
+    }
+    return chunk;
+}
+
+void *nm_arena_alloc(struct nm_arena *arena, size_t size)
+{
+    if (size > SIZE_MAX / 2)
+        return NULL;
+    size_t need = size ? (size + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN : ARENA_ALIGN;
+    if (arena->current && chunk_fits(arena->current, need))
+        return chunk_take(arena->current, need);
+    bool own = need > CHUNK_LAST;
+    struct nm_chunk *chunk = arena->current ? arena->current->next : arena->first;
+    while (chunk && !chunk_fits(chunk, need))
+        chunk = chunk->next;
+    if (!chunk)
+        chunk = arena_grow(arena, need, own);
+    if (!chunk)
+        return NULL;
+    if (!own || !arena->current)
+        arena->current = chunk;
+    return chunk_take(chunk, need);
+}
+
+char *nm_arena_copy(struct nm_arena *arena, const void *data, size_t len)
+{
+    char *copy = len < SIZE_MAX / 2 ? nm_arena_alloc(arena, len + 1) : NULL;
+    if (!copy)
+        return NULL;
+    if (len)
+        memcpy(copy, data, len);
+    copy[len] = '\0';
+    return copy;
+}
+
+void nm_arena_reset(struct nm_arena *arena)
+{
+    for (struct nm_chunk *chunk = arena->first; chunk; chunk = chunk->next)
+        chunk->used = 0;
+    arena->current = arena->first;
+}
+
+void nm_arena_clear(struct nm_arena *arena)
+{
+    for (struct nm_chunk *chunk = arena->first; chunk;) {
+        struct nm_chunk *next = chunk->next;
+        free(chunk);
+        chunk = next;
+    }
+    *arena = (struct nm_arena){0};
+}

@@ -1,0 +1,239 @@
+/* produce.c - what a batch emits, its dead letters, and the delivery reports that are the only acknowledgement.
+ *
+ * After any failure the producer is destroyed with all that it holds and opened anew: nothing of an abandoned batch can
+ * be sent later, and librdkafka's fatal idempotence errors heal the same way. What was in flight may be on the stream;
+ * it is a version like any other, and a newer one follows. */
+#include "newsmill/fault.h"
+#include "newsmill/log.h"
+#include "runtime_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *const nm_schemas[NM_N_STREAMS] = {
+    [NM_NORMALIZED] = "article/1", [NM_FACETS] = "facet/1", [NM_RECORDS] = "record/1", [NM_DEAD] = "dead/1"};
+
+void nm_on_report(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
+{
+    (void)rk;
+    struct nm_runtime *rt = opaque;
+    if (rt->outstanding)
+        rt->outstanding--;
+    if (message->err) {
+        if (rt->n_failed++ == 0)
+            rt->first_failure = message->err;
+    }
+}
+
+static void on_producer_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
+{
+    (void)opaque;
+    char text[256];
+    if (code == RD_KAFKA_RESP_ERR__FATAL) /* its reports fail too, and the producer is opened anew */
+        (void)rd_kafka_fatal_error(rk, text, sizeof text);
+    else
+        (void)snprintf(text, sizeof text, "%s", reason);
+    nm_log(NM_DEBUG, "kafka.producer", "%s", text);
+}
+
+void nm_producer_drop(struct nm_runtime *rt)
+{
+    for (int i = 0; i < NM_N_STREAMS; i++) {
+        if (rt->topic[i])
+            rd_kafka_topic_destroy(rt->topic[i]);
+        rt->topic[i] = NULL;
+    }
+    if (rt->producer) {
+        (void)rd_kafka_purge(rt->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+        rd_kafka_destroy(rt->producer);
+    }
+    rt->producer = NULL;
+    rt->outstanding = 0;
+    rt->producing = false;
+}
+
+static enum nm_status open_topic(struct nm_runtime *rt, enum nm_stream stream, int32_t *n_partitions,
+                                 struct nm_error *err)
+{
+    const char *name = rt->settings.stream[stream].name;
+    /* Asking for it now also spares the first message the second that 2.0.2 would wait for metadata. */
+    enum nm_status status = nm_kafka_partitions(rt->producer, name, NM_KAFKA_WAIT_MS, n_partitions, err);
+    if (status != NM_OK)
+        return status;
+    rt->topic[stream] = rd_kafka_topic_new(rt->producer, name, NULL);
+    if (!rt->topic[stream])
+        return nm_fail(err, NM_CONFIG, "topic %s: %s", name, rd_kafka_err2str(rd_kafka_last_error()));
+    return NM_OK;
+}
+
+/* Streams keyed by article id have equally many partitions, so that one instance owns an id in all of them. */
+static enum nm_status check_partitions(struct nm_runtime *rt, struct nm_error *err)
+{
+    static const enum nm_stream keyed[] = {NM_NORMALIZED, NM_FACETS, NM_RECORDS};
+    int32_t first = 0, n = 0;
+    const char *first_name = NULL;
+    for (size_t i = 0; i < sizeof keyed / sizeof *keyed; i++) {
+        const char *name = rt->settings.stream[keyed[i]].name;
+        enum nm_status status = nm_kafka_partitions(rt->producer, name, NM_KAFKA_WAIT_MS, &n, err);
+        if (status != NM_OK)
+            return status;
+        if (first_name && n != first)
+            return nm_fail(
+                err, NM_CONFIG,
+                "%s has %d partitions and %s has %d: streams keyed by id need equally many; create them anew with "
+                "`newsmill streams apply`",
+                first_name, first, name, n);
+        first = n;
+        first_name = name;
+    }
+    return NM_OK;
+}
+
+enum nm_status nm_producer_start(struct nm_runtime *rt, struct nm_error *err)
+{
+    struct nm_kafka_hooks hooks = {.report = nm_on_report, .error = on_producer_error, .opaque = rt};
+    enum nm_status status = nm_kafka_producer_open(&rt->settings, &hooks, &rt->producer, err);
+    int32_t n = 0;
+    for (size_t i = 0; status == NM_OK && i < rt->worker->n_inputs; i++)
+        status = nm_kafka_partitions(rt->producer, rt->settings.stream[rt->worker->inputs[i].stream].name,
+                                     NM_KAFKA_WAIT_MS, &n, err);
+    for (size_t i = 0; status == NM_OK && i < rt->worker->n_outputs; i++)
+        status = open_topic(rt, rt->worker->outputs[i], &n, err);
+    if (status == NM_OK)
+        status = open_topic(rt, NM_DEAD, &n, err);
+    if (status == NM_OK)
+        status = check_partitions(rt, err);
+    if (status != NM_OK)
+        nm_producer_drop(rt);
+    return status;
+}
+
+/* ---- producing ---- */
+
+static rd_kafka_headers_t *output_headers(const struct nm_runtime *rt, const struct nm_output *output)
+{
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(3);
+    bool ok = headers && nm_header_text(headers, "nm-schema", nm_schemas[output->stream]) &&
+              nm_header_text(headers, "nm-ns", rt->settings.ns) &&
+              nm_header_number(headers, "nm-revision", output->revision);
+    if (!ok && headers) {
+        rd_kafka_headers_destroy(headers);
+        headers = NULL;
+    }
+    return headers;
+}
+
+/* What cannot be sent is the item's fault after all: its output is taken back, and the item becomes a dead letter. */
+static void reject_oversized(struct nm_runtime *rt)
+{
+    for (size_t i = 0; i < rt->batch.n_outputs; i++) {
+        struct nm_output *output = &rt->batch.output[i];
+        const struct nm_stream_settings *stream = &rt->settings.stream[output->stream];
+        if ((long long)(output->len + output->key_len) + NM_ENVELOPE_BYTES <= stream->max_message_bytes)
+            continue;
+        struct nm_error why = {0};
+        why.status =
+            nm_bad(&why, "too_big", "what was made of this event has %zu bytes, streams.%s.maxMessageBytes is %lld",
+                   output->len, nm_stream_word(output->stream), stream->max_message_bytes);
+        output->taken_back = true;
+        nm_item_dead(&rt->batch, output->item, &why);
+    }
+}
+
+static enum nm_status add_dead_letters(struct nm_runtime *rt, struct nm_error *err)
+{
+    struct nm_batch *batch = &rt->batch;
+    for (size_t i = 0; i < batch->n_items; i++) {
+        struct nm_item *item = &batch->item[i];
+        if (item->verdict != NM_REJECTED)
+            continue;
+        struct nm_output *output = nm_batch_output(batch);
+        if (!output)
+            return nm_fail(err, NM_FATAL, "out of memory for a dead letter");
+        nm_dead_letter(rt, item, output);
+        struct nm_where where = {.id = item->id[0] ? item->id : NULL,
+                                 .stream = rt->settings.stream[item->stream].name,
+                                 .partition = item->partition,
+                                 .offset = item->offset};
+        nm_log_at(NM_DEBUG, "event.dead", &where, "%s: %s", item->dead->code, item->dead->msg);
+    }
+    return NM_OK;
+}
+
+static enum nm_status produce_one(struct nm_runtime *rt, const struct nm_output *output, struct nm_error *err)
+{
+    const rd_kafka_message_t *source = rt->message[output->item - rt->batch.item];
+    rd_kafka_headers_t *headers = output->dead ? nm_dead_headers(rt, output, source) : output_headers(rt, output);
+    if (!headers)
+        return nm_fail(err, NM_FATAL, "out of memory for message headers");
+    for (;;) {
+        rd_kafka_resp_err_t code = rd_kafka_producev(
+            rt->producer, RD_KAFKA_V_RKT(rt->topic[output->stream]), RD_KAFKA_V_KEY(output->key, output->key_len),
+            RD_KAFKA_V_VALUE((void *)(uintptr_t)output->value, output->len), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+            RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            rt->outstanding++;
+            return NM_OK;
+        }
+        if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) { /* ends: every message is delivered or fails in time */
+            (void)rd_kafka_poll(rt->producer, 10);
+            continue;
+        }
+        rd_kafka_headers_destroy(headers);
+        const char *name = rt->settings.stream[output->stream].name;
+        if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+            return nm_fail(err, NM_FATAL, "a message of %zu bytes for %s is larger than streams.%s.maxMessageBytes",
+                           output->len, name, nm_stream_word(output->stream));
+        return nm_fail(err, nm_kafka_is_config_error(code) ? NM_CONFIG : NM_RETRY, "sending to %s: %s", name,
+                       rd_kafka_err2str(code));
+    }
+}
+
+enum nm_status nm_produce(struct nm_runtime *rt, struct nm_error *err)
+{
+    reject_oversized(rt);
+    enum nm_status status = add_dead_letters(rt, err);
+    if (status == NM_OK && rt->batch.oom)
+        status = nm_fail(err, NM_FATAL, "out of memory for a batch's outputs");
+    rt->outstanding = 0;
+    rt->n_failed = 0;
+    rt->producing = true;
+    for (size_t i = 0; status == NM_OK && i < rt->batch.n_outputs; i++) {
+        struct nm_output *output = &rt->batch.output[i];
+        if (output->taken_back)
+            continue;
+        if (output->revision > rt->max_revision)
+            rt->max_revision = output->revision;
+        status = produce_one(rt, output, err);
+        if (i % 64 == 0)
+            NM_FAULT(NM_POINT_PRODUCED);
+    }
+    return status;
+}
+
+enum nm_status nm_reports_wait(struct nm_runtime *rt, struct nm_error *err)
+{
+    int64_t deadline_ms = nm_boottime_ms() + nm_kafka_delivery_timeout_ms(&rt->settings) + 5000;
+    bool stopping = false;
+    while (rt->outstanding > 0) {
+        if (nm_stop_requested && !stopping) { /* what is not delivered by then is read again at the next start */
+            stopping = true;
+            int64_t drained_ms = nm_boottime_ms() + rt->settings.runtime.drain_ms;
+            deadline_ms = drained_ms < deadline_ms ? drained_ms : deadline_ms;
+        }
+        if (nm_boottime_ms() > deadline_ms)
+            return nm_fail(err, NM_RETRY, "%zu messages without a delivery report", rt->outstanding);
+        (void)rd_kafka_flush(rt->producer, 100); /* also sends at once what lingers */
+    }
+    NM_FAULT(NM_POINT_REPORTED);
+    if (rt->n_failed == 0) {
+        rt->producing = false;
+        return NM_OK;
+    }
+    enum nm_status status = nm_kafka_is_config_error(rt->first_failure) ? NM_CONFIG : NM_RETRY;
+    if (rt->first_failure == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+        status = NM_FATAL;
+    return nm_fail(err, status, "%zu messages were not delivered: %s", rt->n_failed,
+                   rd_kafka_err2str(rt->first_failure));
+}

@@ -1,0 +1,41 @@
+/* buf.h - a growable run of bytes, and an arena whose pieces live until it is reset.
+ *
+ * nm_buf: append without checking, then ask once with nm_buf_ok(): a failed allocation sets `oom`, and later
+ * appends do nothing. `data` always has room for one byte after `len`; nm_buf_str() puts a NUL there.
+ * nm_arena: bump allocation in chunks that are kept and used again after nm_arena_reset(), so a batch of a steady
+ * stream allocates nothing. Pieces are aligned to 16 bytes and never move. Neither type is thread-safe. */
+#ifndef NEWSMILL_BUF_H
+#define NEWSMILL_BUF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct nm_buf {
+    char *data;
+    size_t len, cap;
+    bool oom;
+};
+
+void nm_buf_clear(struct nm_buf *buf); /* frees; the buffer may be used again */
+void nm_buf_reset(struct nm_buf *buf); /* keeps the memory, forgets the content and `oom` */
+void nm_buf_add(struct nm_buf *buf, const void *data, size_t len);
+void nm_buf_adds(struct nm_buf *buf, const char *text);
+void nm_buf_addc(struct nm_buf *buf, char c);
+void nm_buf_addf(struct nm_buf *buf, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+bool nm_buf_ok(const struct nm_buf *buf);
+/* NUL-terminated content, borrowed until the next append; "" when empty or out of memory. */
+const char *nm_buf_str(struct nm_buf *buf);
+/* Hands the NUL-terminated content to the caller (free it) and leaves the buffer empty; NULL when out of memory. */
+char *nm_buf_take(struct nm_buf *buf);
+
+struct nm_chunk;
+struct nm_arena {
+    struct nm_chunk *first, *current;
+};
+
+void *nm_arena_alloc(struct nm_arena *arena, size_t size);                 /* NULL when out of memory; not zeroed */
+char *nm_arena_copy(struct nm_arena *arena, const void *data, size_t len); /* adds a NUL */
+void nm_arena_reset(struct nm_arena *arena);
+void nm_arena_clear(struct nm_arena *arena);
+
+#endif

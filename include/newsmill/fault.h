@@ -1,0 +1,44 @@
+/* fault.h - crash points and negative controls of the chaos build (-DNM_CHAOS=ON); nothing at all in any other build.
+ *
+ * NM_FAULT=point:1/N,...   at each passing of the point the process kills itself (SIGKILL) with that probability
+ * NM_FAULT_SEED=n          seed of the choice
+ * NM_CONTROL=word          makes the runtime wrong on purpose, so that tests/chaos can show that its checker sees it */
+#ifndef NEWSMILL_FAULT_H
+#define NEWSMILL_FAULT_H
+
+#include <stdbool.h>
+
+enum nm_point {
+    NM_POINT_POLLED,
+    NM_POINT_REDIS_SENT,
+    NM_POINT_REDIS_DONE,
+    NM_POINT_PRODUCED,
+    NM_POINT_REPORTED,
+    NM_POINT_MARKED,
+    NM_POINT_WM_WRITTEN,
+    NM_POINT_COMMITTED,
+    NM_POINT_ASSIGNED,
+    NM_POINT_REVOKED,
+    NM_N_POINTS
+};
+
+enum nm_control {
+    NM_CONTROL_NONE,
+    NM_CONTROL_COMMIT_BEFORE_REPORT, /* wm and commit before the delivery reports                      */
+    NM_CONTROL_STORED_OFFSETS,       /* asynchronous commit of what librdkafka stored, resumed from it */
+    NM_CONTROL_SETNX_SKIP,           /* a dedup mark suppresses an output                              */
+    NM_CONTROL_COMMITTED_ONLY,       /* resume from the committed offset, wm ignored                   */
+    NM_CONTROL_RETRY_BATCH,          /* the same batch is tried again across a reconnect               */
+};
+
+#ifdef NM_CHAOS
+void nm_fault_at(enum nm_point point);
+bool nm_control_is(enum nm_control control);
+#define NM_FAULT(point)   nm_fault_at(point)
+#define NM_CONTROL(which) nm_control_is(which)
+#else
+#define NM_FAULT(point)   ((void)0)
+#define NM_CONTROL(which) false
+#endif
+
+#endif

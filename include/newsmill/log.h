@@ -1,0 +1,28 @@
+/* log.h - one line an event on stderr, as JSON or text.
+ *
+ * JSON members: time (UTC, ms), level, worker, event, msg, and where known id, stream, partition, offset.
+ * Untrusted text in a message is escaped. Never a secret: what holds one (a Redis URL, a password) is not passed to a
+ * log call. Writing never blocks for long and never fails the caller; a line that cannot be written is dropped.
+ * nm_log_setup() is called once before threads start; the rest is thread-safe (one write(2) a line). */
+#ifndef NEWSMILL_LOG_H
+#define NEWSMILL_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum nm_log_level { NM_DEBUG, NM_INFO, NM_WARN, NM_ERROR };
+
+struct nm_where { /* the event that a line is about; members that are not known are NULL or negative */
+    const char *id, *stream;
+    int32_t partition;
+    int64_t offset;
+};
+
+/* level: "debug" "info" "warn" "error"; json: JSON or text; `worker` is borrowed for good. */
+void nm_log_setup(const char *worker, const char *level, bool json);
+bool nm_log_enabled(enum nm_log_level level);
+void nm_log(enum nm_log_level level, const char *event, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void nm_log_at(enum nm_log_level level, const char *event, const struct nm_where *where, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+#endif

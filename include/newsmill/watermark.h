@@ -1,0 +1,59 @@
+/* watermark.h - `wm`: how far a group has finished a partition, kept in Redis beside the state.
+ *
+ * Value, one line of text: "<next offset> <Redis time, us> <event time, ms> <timestamp, ms> <crc32 of the value>", the
+ * last two of the record just below the next offset; "-" where it is not known. Because Redis keeps its writes in
+ * order, a Redis that lost its last writes lost them here too, and the lost part is applied again. Pure but for the
+ * script; thread-safe. */
+#ifndef NEWSMILL_WATERMARK_H
+#define NEWSMILL_WATERMARK_H
+
+#include "newsmill/redis.h"
+#include "newsmill/status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define NM_WM_BYTES     96  /* of the value, with the NUL */
+#define NM_WM_KEY_BYTES 704 /* of the key, likewise: namespace 64, group 255, topic 249 bytes at most */
+
+struct nm_watermark {
+    int64_t next;     /* offset; >= 0                                      */
+    int64_t redis_us; /* Redis' TIME when it was written                   */
+    int64_t event_ms; /* greatest event time below it; -1: unknown         */
+    int64_t last_ms;  /* Kafka timestamp of the record below it; -1: unknown */
+    int64_t last_crc; /* CRC-32 of its value; -1: unknown                  */
+};
+
+/* "<namespace>:wm:<group>:<topic>:<partition>" */
+void nm_watermark_key(const char *ns, const char *group, const char *topic, int32_t partition,
+                      char out[NM_WM_KEY_BYTES]);
+
+/* Compare-and-set: KEYS wm; ARGV the value last read or written ("" for none), next, event, timestamp, crc as text.
+ * Replies {1, new value} or {0, present value}. */
+extern struct nm_script nm_wm_script;
+
+/* NM_FATAL: not such a value (written by something else). */
+NM_MUST_USE enum nm_status nm_watermark_parse(const char *text, struct nm_watermark *out, struct nm_error *err);
+
+/* Appends the script call that moves `key` from `from` to `to` (its redis_us is Redis' own). */
+void nm_watermark_append(struct nm_pipe *pipe, const char *key, const char *from, const struct nm_watermark *to);
+
+/* What is known of one partition when it is assigned. */
+struct nm_resume_facts {
+    int64_t committed; /* Kafka's; -1: none                                             */
+    bool has_wm;
+    struct nm_watermark wm; /* as Redis has it now                                           */
+    bool had_wm;
+    struct nm_watermark mine; /* as this process last read or wrote it                         */
+    int64_t oldest, end;      /* of the stream                                                 */
+    int64_t fresh;            /* where runtime.start says that a new group begins              */
+};
+struct nm_resume {
+    int64_t start;
+    bool rolled_back; /* Redis lost writes that were there before */
+};
+/* NM_CONFIG: the state or the stream is not what it was; the message says what to do. */
+NM_MUST_USE enum nm_status nm_resume_decide(const char *what, const struct nm_resume_facts *facts,
+                                            struct nm_resume *out, struct nm_error *err);
+
+#endif

@@ -1,0 +1,120 @@
+/* worker.h - the contract between a worker and the runtime.
+ *
+ * A worker is one const descriptor and pure logic. The runtime owns Kafka, offsets, Redis' connection, retries, dead
+ * letters, signals and logs. For every batch it runs, in this order (README.md, "Delivery"):
+ *
+ *   process() steps   Redis effects, one round trip a step; the last step emits outputs
+ *   produce           everything emitted, and the dead letters
+ *   reports           every delivery report is good
+ *   reported() steps  what may suppress a later output ("sent" marks); may ask for items to be processed again
+ *   wm, commit        the next offset of each partition, in Redis and then in Kafka
+ *
+ * process() must be harmless when it is repeated for the same items, at any later time, after any of these steps.
+ * No function of a worker blocks, sleeps, calls Kafka or keeps a pointer into a batch after it.
+ * One thread calls all of them. */
+#ifndef NEWSMILL_WORKER_H
+#define NEWSMILL_WORKER_H
+
+#include "newsmill/buf.h"
+#include "newsmill/clock.h"
+#include "newsmill/redis.h"
+#include "newsmill/settings.h"
+#include "newsmill/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum nm_verdict {
+    NM_UNSET = 0, /* not decided yet; after the last step of process() this is a bug                  */
+    NM_DONE,      /* finished: its effects are in the pipe or applied, its outputs emitted (or none)  */
+    NM_STALE,     /* finished: an older version of something newer; no effect, no output              */
+    NM_REJECTED,  /* can never succeed: a dead letter; set with nm_item_dead()                        */
+};
+
+struct nm_item {
+    enum nm_stream stream;
+    int32_t partition;
+    int64_t offset;
+    int64_t timestamp_ms; /* Kafka's, ms since 1970; 0 where the producer gave none          */
+    int64_t revision;     /* header nm-revision; 0 where there is none                       */
+    const char *key;      /* NULL: none                                                      */
+    size_t key_len;
+    const char *value; /* NULL: a tombstone; not NUL-terminated                           */
+    size_t value_len;
+    /* No mark may suppress an output: up to the end offset at which Redis was seen to have lost writes. */
+    bool resend;
+    /* Some partition of this process is still below the end at which it was taken up. What was sent before may be
+     * missing in the state without a sign (the worker died together with Redis), and events are not in the order of
+     * before. */
+    bool catching_up;
+    bool again; /* set by reported(): process this item again from step 0                       */
+    enum nm_verdict verdict;
+    struct nm_error *dead; /* NM_REJECTED: the reason, in the batch's arena                          */
+    char id[33];           /* the article's id where the worker knows it (dead letters, logs)    */
+    void *data;            /* worker->item_size zeroed bytes, kept through every step            */
+};
+
+struct nm_output;
+struct nm_batch {
+    struct nm_item *item;
+    size_t n_items;
+    unsigned step;        /* 0 at the first call of process() or reported(), then 1, 2, ...            */
+    struct nm_pipe *pipe; /* append commands here; replies of the step before are read from `replies`     */
+    struct nm_pipe *replies;
+    struct nm_arena *arena;   /* lives until the batch is over                                             */
+    struct nm_output *output; /* runtime's */
+    size_t n_outputs, output_cap;
+    bool oom;
+};
+
+/* Sends `value` (len bytes, borrowed until the batch is over; NULL: a tombstone) to a stream under `key` (32 hex
+ * digits, borrowed likewise) with header nm-revision. Several outputs an item are allowed; their order is kept per key.
+ */
+void nm_emit(struct nm_batch *batch, struct nm_item *item, enum nm_stream stream, const char *key, const char *value,
+             size_t len, int64_t revision);
+
+/* Verdict NM_REJECTED with *err's code and message (status NM_BAD_INPUT). */
+void nm_item_dead(struct nm_batch *batch, struct nm_item *item, const struct nm_error *err);
+
+/* One input of a worker. schema: "article", version: the highest nm-schema number it understands; NULL for streams
+ * that crawlers and the site write, where neither nm-schema nor nm-ns is looked at. */
+struct nm_input {
+    enum nm_stream stream;
+    const char *schema;
+    int version;
+};
+
+/* What enters from outside, so that tests can put something else there. */
+struct nm_deps {
+    const struct nm_settings *settings;
+    const struct nm_clock *clock;
+};
+
+struct nm_worker {
+    const char *name, *summary;      /* name = folder, log tag, consumer group               */
+    const struct nm_option *options; /* parsed into ctx before init(); NULL: none            */
+    size_t ctx_size, item_size;      /* ctx and every item's data are zeroed by the runtime  */
+    const struct nm_input *inputs;
+    size_t n_inputs;
+    const enum nm_stream *outputs; /* besides dead */
+    size_t n_outputs;
+    struct nm_script *const *scripts; /* loaded into Redis at each connection */
+    size_t n_scripts;
+
+    /* deps is borrowed until fini(). NM_CONFIG: exit 2. */
+    enum nm_status (*init)(void *ctx, const struct nm_deps *deps, struct nm_error *err);
+    /* One step: reads batch->replies (empty at step 0) and appends to batch->pipe. A step that appends nothing ends the
+     * work: then every item has a verdict. Items that have one already are skipped. Returns NM_OK, or NM_CONFIG or
+     * NM_FATAL to stop. */
+    enum nm_status (*process)(void *ctx, struct nm_batch *batch, struct nm_error *err);
+    /* The same after every delivery report; may be NULL. Also called when the partitions were lost meanwhile. */
+    enum nm_status (*reported)(void *ctx, struct nm_batch *batch, struct nm_error *err);
+    void (*fini)(void *ctx); /* also after a failed init() */
+};
+
+/* The whole program of a worker: command line, option file, run until a signal. Returns the exit code: 0 drained, 1
+ * fatal, 2 configuration or usage (also what --check found). */
+int nm_run(const struct nm_worker *worker, int argc, char **argv);
+
+#endif
