@@ -1,0 +1,45 @@
+/* ask.c - questions to Kafka that are asked again until a deadline, see ask.h.
+ *
+ * librdkafka's calls repeat a request when a connection fails, but give "not leader" and the like back at once. */
+#include "ask.h"
+
+#include "tool.h"
+
+#include <poll.h>
+
+#define PAUSE_MS 50
+
+int nm_ask_time_left(int64_t deadline_ms)
+{
+    int64_t left = deadline_ms - nm_boottime_ms();
+    return left > 1 ? (int)left : 1;
+}
+
+/* Pauses before another try; false: it is over. */
+static bool again(enum nm_status status, int64_t deadline_ms)
+{
+    if (status != NM_RETRY || nm_tool_stopped() || nm_boottime_ms() + PAUSE_MS >= deadline_ms)
+        return false;
+    (void)poll(NULL, 0, PAUSE_MS);
+    return true;
+}
+
+enum nm_status nm_ask_partitions(rd_kafka_t *rk, const char *topic, int64_t deadline_ms, int32_t *out,
+                                 struct nm_error *err)
+{
+    enum nm_status status = NM_OK;
+    do {
+        status = nm_kafka_partitions(rk, topic, nm_ask_time_left(deadline_ms), out, err);
+    } while (again(status, deadline_ms));
+    return status;
+}
+
+enum nm_status nm_ask_ends(rd_kafka_t *rk, const char *topic, int32_t partition, int64_t deadline_ms, int64_t *oldest,
+                           int64_t *end, struct nm_error *err)
+{
+    enum nm_status status = NM_OK;
+    do {
+        status = nm_kafka_ends(rk, topic, partition, nm_ask_time_left(deadline_ms), oldest, end, err);
+    } while (again(status, deadline_ms));
+    return status;
+}

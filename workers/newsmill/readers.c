@@ -1,0 +1,12 @@
+/* readers.c - which worker of this build reads which streams.
+ *
+ * `wait` has to know it without linking a worker: a tool that links every worker would have to be rebuilt with them
+ * and would run their code. A new worker adds one row here. Upstream workers stand first: when a worker has caught up,
+ * everything that it sends is in the streams that the rows below it read. */
+#include "tool.h"
+
+const struct nm_reader nm_readers[] = {
+    {"normalize", {NM_RAW}, 1},
+    {"publish", {NM_NORMALIZED}, 1},
+    {0},
+};
