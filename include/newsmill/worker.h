@@ -9,9 +9,10 @@
  *   reported() steps  what may suppress a later output ("sent" marks); may ask for items to be processed again
  *   wm, commit        the next offset of each partition, in Redis and then in Kafka
  *
- * process() must be harmless when it is repeated for the same items, at any later time, after any of these steps.
- * No function of a worker blocks, sleeps, calls Kafka or keeps a pointer into a batch after it.
- * One thread calls all of them. */
+ * Batches overlap: process() of the next batch begins while this one waits for Redis or for its reports. What they have
+ * in common: commands are sent to Redis in the order of the batches, and so are outputs. process() must be harmless
+ * when it is repeated for the same items, at any later time, after any of these steps. No function of a worker blocks,
+ * sleeps, calls Kafka or keeps a pointer into a batch after it. One thread calls all of them. */
 #ifndef NEWSMILL_WORKER_H
 #define NEWSMILL_WORKER_H
 
@@ -48,7 +49,9 @@ struct nm_item {
      * missing in the state without a sign (the worker died together with Redis), and events are not in the order of
      * before. */
     bool catching_up;
-    bool again; /* set by reported(): process this item again from step 0                       */
+    bool again;               /* set by reported(): process this item again from step 0                       */
+    const struct nm_set *set; /* not NULL: no event but a member (`key`) of this set; no value, offset -1   */
+    int64_t score;            /* then its score                                                  */
     enum nm_verdict verdict;
     struct nm_error *dead; /* NM_REJECTED: the reason, in the batch's arena                          */
     char id[33];           /* the article's id where the worker knows it (dead letters, logs)    */
@@ -77,18 +80,40 @@ void nm_emit(struct nm_batch *batch, struct nm_item *item, enum nm_stream stream
 /* Verdict NM_REJECTED with *err's code and message (status NM_BAD_INPUT). */
 void nm_item_dead(struct nm_batch *batch, struct nm_item *item, const struct nm_error *err);
 
+/* A sorted set in Redis for each partition of inputs[0], "<namespace>:<name>:<partition>", that the worker's scripts
+ * fill (ZADD) with article ids of that partition. Only the owner of the partition reads it: each member comes to
+ * process() as an item of its own, again and again until its outputs are reported. Then the runtime takes it out, but
+ * only if its score is still the one that came; a worker that gives it another score meanwhile has scheduled it anew.
+ */
+struct nm_set {
+    const char *name; /* "due:publish" */
+    bool timed;       /* scores are times (ms since 1970) and members come when Redis' clock has reached them; else all
+                         members come, lowest score first */
+};
+
+/* "<namespace>:<name>:<partition>" into out, cut at size - 1 bytes. */
+void nm_set_key(const struct nm_settings *settings, const struct nm_set *set, int32_t partition, char *out,
+                size_t size);
+
+/* The partition of a key in a stream of n partitions, as every producer of newsmill and Java's choose it (murmur2). */
+int32_t nm_partition_of(const char *key, size_t len, int32_t n_partitions);
+
 /* One input of a worker. schema: "article", version: the highest nm-schema number it understands; NULL for streams
  * that crawlers and the site write, where neither nm-schema nor nm-ns is looked at. */
 struct nm_input {
     enum nm_stream stream;
     const char *schema;
     int version;
+    /* Read only after the state of a partition was lost and runtime.onStateLoss is rebuild: from its oldest offset to
+     * its end, before any other input of that partition is read again from the beginning. */
+    bool rebuild;
 };
 
 /* What enters from outside, so that tests can put something else there. */
 struct nm_deps {
     const struct nm_settings *settings;
     const struct nm_clock *clock;
+    char instance[17]; /* 16 hex digits, of this process alone */
 };
 
 struct nm_worker {
@@ -101,6 +126,8 @@ struct nm_worker {
     size_t n_outputs;
     struct nm_script *const *scripts; /* loaded into Redis at each connection */
     size_t n_scripts;
+    const struct nm_set *sets; /* drained on assignment, then looked at several times a second */
+    size_t n_sets;
 
     /* deps is borrowed until fini(). NM_CONFIG: exit 2. */
     enum nm_status (*init)(void *ctx, const struct nm_deps *deps, struct nm_error *err);
