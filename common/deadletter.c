@@ -38,7 +38,7 @@ static bool add_whole_value(rd_kafka_headers_t *headers, const struct nm_item *i
 static rd_kafka_headers_t *received_headers(const rd_kafka_message_t *source, size_t room)
 {
     rd_kafka_headers_t *received = NULL, *headers = rd_kafka_headers_new(16);
-    if (rd_kafka_message_headers(source, &received) != RD_KAFKA_RESP_ERR_NO_ERROR)
+    if (!source || rd_kafka_message_headers(source, &received) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return headers;
     const char *name;
     const void *value;

@@ -2,10 +2,12 @@
  *
  *   process() steps with Redis -> produce -> every report good -> reported() steps with Redis -> wm -> commit
  *
- * A crash between any two of them leaves wm below the batch, so the batch is read again and its effects find
- * themselves in place. NM_RETRY from here means: a dependency failed, nothing of this batch counts, the caller drops
- * everything above wm and begins again from there. There is no second attempt with the same batch: Redis may be back
- * without its last writes, and only wm knows. */
+ * Several are on their way at once, each in a stage of its own. Redis answers in the order of asking, and a work is
+ * sent only when every older one was, so commands and outputs keep the order of the batches. A crash between any two
+ * stages leaves wm below the batch, so it is read again, and its effects find themselves in place. NM_RETRY from here
+ * means: a dependency failed, nothing in flight counts, the caller drops everything above wm and begins again from
+ * there. There is no second attempt with the same batch: Redis may be back without its last writes, and only wm knows.
+ */
 #include "newsmill/fault.h"
 #include "newsmill/log.h"
 #include "runtime_internal.h"
@@ -17,237 +19,138 @@
 #define MAX_STEPS  16  /* of one process() or reported(); more is a bug of the worker */
 #define MAX_ROUNDS 100 /* of "process again" in one batch; more: somebody else keeps changing the same ids */
 
-/* ---- the connection ---- */
-
-/* Rule 10: revisions come from Redis' TIME, so a server whose clock is behind what was already sent must be waited for.
- */
-static enum nm_status check_clock(struct nm_runtime *rt, struct nm_redis *redis, struct nm_error *err)
-{
-    struct nm_pipe pipe = {0};
-    (void)nm_pipe_command(&pipe, 1);
-    nm_pipe_str(&pipe, "TIME");
-    enum nm_status status = nm_redis_exec(redis, &pipe, err);
-    if (status == NM_OK) {
-        const struct nm_reply *time = nm_pipe_reply(&pipe, 0);
-        int64_t now_us = nm_reply_int(nm_reply_at(time, 0), 0) * 1000000 + nm_reply_int(nm_reply_at(time, 1), 0);
-        if (now_us <= rt->max_revision)
-            status =
-                nm_fail(err, NM_RETRY,
-                        "the clock of Redis is %" PRId64 " ms behind the newest revision that was sent: waiting for it",
-                        (rt->max_revision - now_us) / 1000 + 1);
-    }
-    nm_pipe_clear(&pipe);
-    return status;
-}
-
-/* The marker of the key layout: written once, never changed. */
-static enum nm_status check_format(struct nm_runtime *rt, struct nm_redis *redis, struct nm_error *err)
-{
-    struct nm_pipe pipe = {0};
-    struct nm_buf key = {0};
-    nm_buf_addf(&key, "%s:format", rt->settings.ns);
-    (void)nm_pipe_command(&pipe, 4);
-    nm_pipe_str(&pipe, "SET");
-    nm_pipe_str(&pipe, nm_buf_str(&key));
-    nm_pipe_str(&pipe, "newsmill/1");
-    nm_pipe_str(&pipe, "NX");
-    (void)nm_pipe_command(&pipe, 2);
-    nm_pipe_str(&pipe, "GET");
-    nm_pipe_str(&pipe, nm_buf_str(&key));
-    enum nm_status status = nm_redis_exec(redis, &pipe, err);
-    if (status == NM_OK && strcmp(nm_pipe_reply(&pipe, 1)->str, "newsmill/1") != 0)
-        status = nm_fail(err, NM_CONFIG, "the keys of namespace %s have format '%.40s', this version reads newsmill/1",
-                         rt->settings.ns, nm_pipe_reply(&pipe, 1)->str);
-    nm_pipe_clear(&pipe);
-    nm_buf_clear(&key);
-    return status;
-}
-
-enum nm_status nm_redis_reconnect(struct nm_runtime *rt, struct nm_error *err)
-{
-    if (nm_redis_alive(rt->redis))
-        return NM_OK;
-    nm_redis_close(rt->redis);
-    rt->redis = NULL;
-    char warning[300] = "";
-    NM_AUTO(nm_redis_close) struct nm_redis *redis = NULL;
-    enum nm_status status = nm_redis_open(&rt->settings, &redis, warning, err);
-    if (status == NM_OK)
-        status = nm_redis_load(redis, rt->scripts, rt->n_scripts, err);
-    if (status == NM_OK)
-        status = check_clock(rt, redis, err);
-    if (status == NM_OK)
-        status = check_format(rt, redis, err);
-    if (status != NM_OK)
-        return status;
-    if (warning[0])
-        nm_log(NM_WARN, "redis.unsafe", "%s (redis.allowUnsafe)", warning);
-    rt->redis = redis;
-    redis = NULL;
-    rt->redis_seen_ms = nm_boottime_ms();
-    return NM_OK;
-}
-
 /* ---- steps ---- */
 
-static enum nm_status exchange(struct nm_runtime *rt, struct nm_pipe *pipe, struct nm_error *err)
+typedef enum nm_status (*step_fn)(void *ctx, struct nm_batch *batch, struct nm_error *err);
+
+static void begin_steps(struct nm_work *work, enum nm_stage stage)
 {
-    enum nm_status status = nm_redis_exec(rt->redis, pipe, err);
-    if (status == NM_OK)
-        rt->redis_seen_ms = nm_boottime_ms();
-    return status;
+    work->stage = stage;
+    work->waiting = false;
+    work->batch.step = 0;
+    nm_pipe_reset(work->batch.replies);
 }
 
-/* Runs one of the worker's step functions until a step asks Redis for nothing more. */
-static enum nm_status run_steps(struct nm_runtime *rt,
-                                enum nm_status (*step)(void *ctx, struct nm_batch *batch, struct nm_error *err),
+static enum nm_status ask(struct nm_runtime *rt, struct nm_work *work, struct nm_error *err)
+{
+    work->asked_ms = nm_boottime_ms();
+    work->waiting = true;
+    return nm_redis_submit(rt->redis, work->batch.pipe, err);
+}
+
+/* Takes the answer of the last step, if it is there. */
+static bool answered(struct nm_work *work)
+{
+    struct nm_batch *batch = &work->batch;
+    if (!work->waiting)
+        return true;
+    if (!nm_pipe_done(batch->pipe))
+        return false;
+    struct nm_pipe *answer = batch->pipe;
+    batch->pipe = batch->replies;
+    batch->replies = answer;
+    batch->step++;
+    work->waiting = false;
+    return true;
+}
+
+/* Runs one of the worker's step functions as far as Redis has answered; *over when it asks for nothing more. */
+static enum nm_status run_steps(struct nm_runtime *rt, struct nm_work *work, step_fn step, bool *over,
                                 struct nm_error *err)
 {
-    struct nm_batch *batch = &rt->batch;
-    nm_pipe_reset(batch->replies);
-    for (batch->step = 0; batch->step < MAX_STEPS; batch->step++) {
+    struct nm_batch *batch = &work->batch;
+    *over = false;
+    while (answered(work)) {
+        if (batch->step == MAX_STEPS)
+            return nm_fail(err, NM_FATAL, "worker %s does not come to an end of its steps", rt->worker->name);
         nm_pipe_reset(batch->pipe);
         enum nm_status status = step(rt->ctx, batch, err);
         if (status == NM_OK && batch->oom)
             status = nm_fail(err, NM_FATAL, "out of memory in a batch of %zu", batch->n_items);
-        if (status != NM_OK || batch->pipe->n_commands == 0)
+        *over = status == NM_OK && batch->pipe->n_commands == 0;
+        if (status != NM_OK || *over)
             return status;
-        status = exchange(rt, batch->pipe, err);
+        status = ask(rt, work, err);
         if (status != NM_OK)
             return status;
-        struct nm_pipe *answered = batch->pipe;
-        batch->pipe = batch->replies;
-        batch->replies = answered;
     }
-    return nm_fail(err, NM_FATAL, "worker %s does not come to an end of its steps", rt->worker->name);
+    return NM_OK;
 }
 
-static enum nm_status check_verdicts(const struct nm_runtime *rt, struct nm_error *err)
+static enum nm_status check_verdicts(const struct nm_runtime *rt, const struct nm_work *work, struct nm_error *err)
 {
-    for (size_t i = 0; i < rt->batch.n_items; i++)
-        if (rt->batch.item[i].verdict == NM_UNSET)
+    for (size_t i = 0; i < work->batch.n_items; i++)
+        if (work->batch.item[i].verdict == NM_UNSET)
             return nm_fail(err, NM_FATAL, "worker %s left the event at offset %" PRId64 " without a verdict",
-                           rt->worker->name, rt->batch.item[i].offset);
+                           rt->worker->name, work->batch.item[i].offset);
     return NM_OK;
 }
 
 /* A process that was stopped for long is probably no longer the owner: what it composed then may be old news by now,
- * and nothing after the report would notice if it died right after sending. */
-static enum nm_status check_age(const struct nm_runtime *rt, struct nm_error *err)
+ * and nothing after the report would notice if it died right after sending. The age counts from the question to Redis:
+ * an answer may have lain in the socket while the process stood still. */
+static enum nm_status check_age(const struct nm_runtime *rt, const struct nm_work *work, struct nm_error *err)
 {
-    int64_t age_ms = nm_boottime_ms() - rt->redis_seen_ms;
+    int64_t age_ms = nm_boottime_ms() - work->asked_ms;
     if (age_ms * 2 <= rt->session_timeout_ms)
         return NM_OK;
     return nm_fail(err, NM_RETRY, "this process stood still for %" PRId64 " ms: another may own its partitions by now",
                    age_ms);
 }
 
-/* ---- wm ---- */
+/* ---- stages ---- */
 
-static void advance_positions(struct nm_runtime *rt)
+enum nm_status nm_work_start(struct nm_runtime *rt, struct nm_work *work, struct nm_error *err)
 {
-    for (size_t i = 0; i < rt->n_parts; i++) {
-        struct nm_partition *part = &rt->part[i];
-        if (part->touched)
-            part->done = part->next.next;
-        part->touched = false;
+    begin_steps(work, NM_STAGE_PROCESS);
+    work->batch.n_outputs = 0;
+    work->asked_ms = nm_boottime_ms(); /* nothing of the state was read before */
+    if (nm_guard_suspicious(rt) && work->round == 0) {
+        enum nm_status status = nm_guard_note(rt, work, err);
+        if (status != NM_OK)
+            return status;
     }
+    return NM_OK;
 }
 
-/* Moves wm of every partition of the batch. A mismatch means that somebody else moved it: a new assignment. */
-static enum nm_status write_wm(struct nm_runtime *rt, struct nm_error *err)
+static enum nm_status advance_process(struct nm_runtime *rt, struct nm_work *work, struct nm_error *err)
 {
-    struct nm_pipe *pipe = rt->batch.pipe;
-    nm_pipe_reset(pipe);
-    for (size_t i = 0; i < rt->n_parts; i++)
-        if (rt->part[i].touched)
-            nm_watermark_append(pipe, rt->part[i].key, rt->part[i].wm_text, &rt->part[i].next);
-    enum nm_status status = exchange(rt, pipe, err);
-    size_t at = 0;
-    for (size_t i = 0; status == NM_OK && i < rt->n_parts; i++) {
-        struct nm_partition *part = &rt->part[i];
-        if (!part->touched)
-            continue;
-        const struct nm_reply *reply = nm_pipe_reply(pipe, at++);
-        const struct nm_reply *value = nm_reply_at(reply, 1);
-        if (nm_reply_int(nm_reply_at(reply, 0), 0) != 1)
-            return nm_fail(err, NM_RETRY,
-                           "the watermark of partition %d reads '%.60s' and not '%.60s': another instance moved it",
-                           part->id, value->str, part->wm_text);
-        status = nm_watermark_parse(value->str, &part->wm, err);
-        if (status == NM_OK && value->len >= sizeof part->wm_text)
-            status = nm_fail(err, NM_FATAL, "a watermark of %zu bytes", value->len);
-        if (status == NM_OK)
-            memcpy(part->wm_text, value->str, value->len + 1);
-    }
+    bool over;
+    enum nm_status status = run_steps(rt, work, rt->worker->process, &over, err);
+    if (status == NM_OK && over)
+        status = check_verdicts(rt, work, err);
+    if (status == NM_OK && over)
+        work->stage = NM_STAGE_JUDGE;
     return status;
 }
 
-#ifdef NM_CHAOS
-/* Negative control: reads the present watermarks as if they were ours. */
-static enum nm_status adopt_wm(struct nm_runtime *rt, struct nm_error *err)
+/* Its turn comes when all older works are judged, then when they are sent. */
+static enum nm_status advance_judge(struct nm_runtime *rt, struct nm_work *work, bool first_unjudged, bool first_unsent,
+                                    struct nm_error *err)
 {
     enum nm_status status = NM_OK;
-    for (size_t i = 0; status == NM_OK && i < rt->n_parts; i++) {
-        nm_pipe_reset(rt->batch.pipe);
-        (void)nm_pipe_command(rt->batch.pipe, 2);
-        nm_pipe_str(rt->batch.pipe, "GET");
-        nm_pipe_str(rt->batch.pipe, rt->part[i].key);
-        status = exchange(rt, rt->batch.pipe, err);
-        if (status == NM_OK)
-            (void)snprintf(rt->part[i].wm_text, NM_WM_BYTES, "%s", nm_pipe_reply(rt->batch.pipe, 0)->str);
-    }
-    return status;
-}
-#endif
-
-static enum nm_status finish(struct nm_runtime *rt, struct nm_error *err)
-{
-    enum nm_status status = NM_OK;
-#ifdef NM_CHAOS
-    if (nm_control_is(NM_CONTROL_RETRY_BATCH))
-        status = adopt_wm(rt, err);
-#endif
-    if (status == NM_OK)
-        status = write_wm(rt, err);
-    if (status != NM_OK)
-        return status;
-    NM_FAULT(NM_POINT_WM_WRITTEN);
-    advance_positions(rt);
-    if (NM_CONTROL(NM_CONTROL_STORED_OFFSETS)) {
-        (void)rd_kafka_commit(rt->consumer, NULL, 1);
+    if (rt->rebalance_lost && work->round == 0) {
+        work->stage = NM_STAGE_DROPPED;
         return NM_OK;
     }
-    bool now = NM_CONTROL(NM_CONTROL_COMMIT_BEFORE_REPORT) ||
-               nm_boottime_ms() - rt->last_commit_ms >= rt->settings.runtime.commit_ms;
-    return now ? nm_commit(rt, NM_CONTROL(NM_CONTROL_COMMIT_BEFORE_REPORT), err) : NM_OK;
-}
-
-/* ---- the batch ---- */
-
-/* process() of what is undecided, produce, reports. */
-static enum nm_status process_and_send(struct nm_runtime *rt, struct nm_error *err)
-{
-    rt->batch.n_outputs = 0;
-    rt->redis_seen_ms = nm_boottime_ms(); /* nothing of the state was read before */
-    enum nm_status status = run_steps(rt, rt->worker->process, err);
+    if (!work->judged && first_unjudged)
+        status = nm_work_judge(rt, work, err);
+    if (status != NM_OK || !work->judged || !first_unsent || nm_work_held(rt, work))
+        return status;
+    status = check_age(rt, work, err);
     if (status == NM_OK)
-        status = check_verdicts(rt, err);
+        status = nm_produce(rt, work, err);
     if (status == NM_OK)
-        status = check_age(rt, err);
-    if (status == NM_OK)
-        status = nm_produce(rt, err);
-    if (status == NM_OK && NM_CONTROL(NM_CONTROL_COMMIT_BEFORE_REPORT))
-        status = finish(rt, err);
-    return status == NM_OK ? nm_reports_wait(rt, err) : status;
+        work->stage = NM_STAGE_SENT;
+    return status;
 }
 
 /* Items whose output turned out to be old news go round again; dead letters and the rest are done. */
-static size_t prepare_again(struct nm_runtime *rt)
+static size_t prepare_again(struct nm_work *work)
 {
     size_t n = 0;
-    for (size_t i = 0; i < rt->batch.n_items; i++) {
-        struct nm_item *item = &rt->batch.item[i];
+    for (size_t i = 0; i < work->batch.n_items; i++) {
+        struct nm_item *item = &work->batch.item[i];
         if (item->verdict == NM_REJECTED)
             item->verdict = NM_DONE; /* its letter is delivered */
         if (!item->again)
@@ -259,17 +162,76 @@ static size_t prepare_again(struct nm_runtime *rt)
     return n;
 }
 
-enum nm_status nm_deliver(struct nm_runtime *rt, struct nm_error *err)
+static enum nm_status after_reported(struct nm_runtime *rt, struct nm_work *work, struct nm_error *err)
 {
-    for (unsigned round = 0; round < MAX_ROUNDS; round++) {
-        enum nm_status status = process_and_send(rt, err);
-        if (status == NM_OK && rt->worker->reported)
-            status = run_steps(rt, rt->worker->reported, err);
-        if (status != NM_OK)
-            return status;
-        NM_FAULT(NM_POINT_MARKED);
-        if (prepare_again(rt) == 0)
-            return NM_CONTROL(NM_CONTROL_COMMIT_BEFORE_REPORT) ? NM_OK : finish(rt, err);
+    NM_FAULT(NM_POINT_MARKED);
+    if (prepare_again(work)) {
+        if (++work->round == MAX_ROUNDS)
+            return nm_fail(err, NM_RETRY, "the same ids keep changing under a batch of %zu", work->batch.n_items);
+        return nm_work_start(rt, work, err);
     }
-    return nm_fail(err, NM_RETRY, "the same ids keep changing under a batch of %zu", rt->batch.n_items);
+    work->stage = NM_STAGE_DONE;
+    nm_pipe_reset(work->batch.pipe);
+    nm_sets_clear(rt, work);
+    if (work->batch.pipe->n_commands == 0)
+        return NM_OK;
+    work->stage = NM_STAGE_CLEAR;
+    return ask(rt, work, err);
+}
+
+static enum nm_status advance_sent(struct nm_runtime *rt, struct nm_work *work, struct nm_error *err)
+{
+    bool all;
+    enum nm_status status = nm_reports_look(rt, work, &all, err);
+    if (status != NM_OK || !all)
+        return status;
+    if (!rt->worker->reported)
+        return after_reported(rt, work, err);
+    begin_steps(work, NM_STAGE_REPORTED);
+    return NM_OK;
+}
+
+static enum nm_status advance_reported(struct nm_runtime *rt, struct nm_work *work, struct nm_error *err)
+{
+    bool over;
+    enum nm_status status = run_steps(rt, work, rt->worker->reported, &over, err);
+    return status == NM_OK && over ? after_reported(rt, work, err) : status;
+}
+
+/* One work, as far as it goes. */
+static enum nm_status advance(struct nm_runtime *rt, struct nm_work *work, bool first_unjudged, bool first_unsent,
+                              struct nm_error *err)
+{
+    enum nm_stage before;
+    enum nm_status status = NM_OK;
+    do {
+        before = work->stage;
+        if (work->stage == NM_STAGE_PROCESS)
+            status = advance_process(rt, work, err);
+        else if (work->stage == NM_STAGE_JUDGE)
+            status = advance_judge(rt, work, first_unjudged, first_unsent || work->round > 0, err);
+        else if (work->stage == NM_STAGE_SENT)
+            status = advance_sent(rt, work, err);
+        else if (work->stage == NM_STAGE_REPORTED)
+            status = advance_reported(rt, work, err);
+        else if (work->stage == NM_STAGE_CLEAR && nm_pipe_done(work->batch.pipe))
+            work->stage = NM_STAGE_DONE;
+    } while (status == NM_OK && work->stage != before);
+    return status;
+}
+
+/* Judges ahead of the sending, since a held work waits for the verdicts of the younger ones. */
+enum nm_status nm_works_advance(struct nm_runtime *rt, struct nm_error *err)
+{
+    bool first_unjudged = true, first_unsent = true;
+    enum nm_status status = NM_OK;
+    for (size_t i = 0; status == NM_OK && i < rt->n_works; i++) {
+        struct nm_work *work = rt->order[i];
+        if (work->stage == NM_STAGE_FILLING)
+            break;
+        status = advance(rt, work, first_unjudged, first_unsent, err);
+        first_unjudged = first_unjudged && work->judged;
+        first_unsent = first_unsent && (work->stage >= NM_STAGE_SENT || work->round > 0);
+    }
+    return status;
 }

@@ -187,7 +187,7 @@ enum nm_status nm_kafka_consumer_open(const struct nm_settings *settings, const 
     /* librdkafka wants some group even for assign() without one; it is never joined, and nothing is committed. */
     if (status == NM_OK)
         status = set(conf, "group.id", group ? group : "newsmill-tool", err);
-    if (status == NM_OK && !group)
+    if (status == NM_OK && (!group || (hooks && hooks->tell_end)))
         status = set(conf, "enable.partition.eof", "true", err);
     if (status == NM_OK && NM_CONTROL(NM_CONTROL_STORED_OFFSETS))
         status = set(conf, "enable.auto.offset.store", "true", err);
@@ -321,6 +321,13 @@ enum nm_status nm_kafka_ends(rd_kafka_t *rk, const char *topic, int32_t partitio
     *oldest = low;
     *end = high;
     return NM_OK;
+}
+
+void nm_kafka_wake(rd_kafka_queue_t *queue, int fd)
+{
+    static const uint64_t one = 1;
+    rd_kafka_queue_io_event_enable(queue, fd, &one, sizeof one);
+    rd_kafka_queue_destroy(queue); /* the client keeps its own hold */
 }
 
 long nm_kafka_header(const rd_kafka_message_t *message, const char *name, char *out, size_t size)

@@ -18,12 +18,12 @@ void nm_on_report(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaqu
 {
     (void)rk;
     struct nm_runtime *rt = opaque;
-    if (rt->outstanding)
-        rt->outstanding--;
-    if (message->err) {
-        if (rt->n_failed++ == 0)
-            rt->first_failure = message->err;
-    }
+    struct nm_work *work = message->_private;
+    if (!rt->producer || !work || !work->outstanding)
+        return; /* of a producer that is being dropped */
+    work->outstanding--;
+    if (message->err && work->n_failed++ == 0)
+        work->first_failure = message->err;
 }
 
 static void on_producer_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
@@ -44,13 +44,12 @@ void nm_producer_drop(struct nm_runtime *rt)
             rd_kafka_topic_destroy(rt->topic[i]);
         rt->topic[i] = NULL;
     }
-    if (rt->producer) {
-        (void)rd_kafka_purge(rt->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-        rd_kafka_destroy(rt->producer);
+    rd_kafka_t *producer = rt->producer;
+    rt->producer = NULL; /* first: reports that come now are nobody's */
+    if (producer) {
+        (void)rd_kafka_purge(producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+        rd_kafka_destroy(producer);
     }
-    rt->producer = NULL;
-    rt->outstanding = 0;
-    rt->producing = false;
 }
 
 static enum nm_status open_topic(struct nm_runtime *rt, enum nm_stream stream, int32_t *n_partitions,
@@ -95,16 +94,20 @@ enum nm_status nm_producer_start(struct nm_runtime *rt, struct nm_error *err)
     struct nm_kafka_hooks hooks = {.report = nm_on_report, .error = on_producer_error, .opaque = rt};
     enum nm_status status = nm_kafka_producer_open(&rt->settings, &hooks, &rt->producer, err);
     int32_t n = 0;
-    for (size_t i = 0; status == NM_OK && i < rt->worker->n_inputs; i++)
-        status = nm_kafka_partitions(rt->producer, rt->settings.stream[rt->worker->inputs[i].stream].name,
-                                     NM_KAFKA_WAIT_MS, &n, err);
+    for (size_t i = 0; status == NM_OK && i < rt->worker->n_inputs; i++) {
+        enum nm_stream stream = rt->worker->inputs[i].stream;
+        status = nm_kafka_partitions(rt->producer, rt->settings.stream[stream].name, NM_KAFKA_WAIT_MS,
+                                     &rt->n_partitions[stream], err);
+    }
     for (size_t i = 0; status == NM_OK && i < rt->worker->n_outputs; i++)
         status = open_topic(rt, rt->worker->outputs[i], &n, err);
     if (status == NM_OK)
         status = open_topic(rt, NM_DEAD, &n, err);
     if (status == NM_OK)
         status = check_partitions(rt, err);
-    if (status != NM_OK)
+    if (status == NM_OK)
+        nm_kafka_wake(rd_kafka_queue_get_main(rt->producer), rt->wake_fd);
+    else
         nm_producer_drop(rt);
     return status;
 }
@@ -125,10 +128,10 @@ static rd_kafka_headers_t *output_headers(const struct nm_runtime *rt, const str
 }
 
 /* What cannot be sent is the item's fault after all: its output is taken back, and the item becomes a dead letter. */
-static void reject_oversized(struct nm_runtime *rt)
+static void reject_oversized(struct nm_runtime *rt, struct nm_batch *batch)
 {
-    for (size_t i = 0; i < rt->batch.n_outputs; i++) {
-        struct nm_output *output = &rt->batch.output[i];
+    for (size_t i = 0; i < batch->n_outputs; i++) {
+        struct nm_output *output = &batch->output[i];
         const struct nm_stream_settings *stream = &rt->settings.stream[output->stream];
         if ((long long)(output->len + output->key_len) + NM_ENVELOPE_BYTES <= stream->max_message_bytes)
             continue;
@@ -137,13 +140,12 @@ static void reject_oversized(struct nm_runtime *rt)
             nm_bad(&why, "too_big", "what was made of this event has %zu bytes, streams.%s.maxMessageBytes is %lld",
                    output->len, nm_stream_word(output->stream), stream->max_message_bytes);
         output->taken_back = true;
-        nm_item_dead(&rt->batch, output->item, &why);
+        nm_item_dead(batch, output->item, &why);
     }
 }
 
-static enum nm_status add_dead_letters(struct nm_runtime *rt, struct nm_error *err)
+static enum nm_status add_dead_letters(struct nm_runtime *rt, struct nm_batch *batch, struct nm_error *err)
 {
-    struct nm_batch *batch = &rt->batch;
     for (size_t i = 0; i < batch->n_items; i++) {
         struct nm_item *item = &batch->item[i];
         if (item->verdict != NM_REJECTED)
@@ -161,9 +163,10 @@ static enum nm_status add_dead_letters(struct nm_runtime *rt, struct nm_error *e
     return NM_OK;
 }
 
-static enum nm_status produce_one(struct nm_runtime *rt, const struct nm_output *output, struct nm_error *err)
+static enum nm_status produce_one(struct nm_runtime *rt, struct nm_work *work, const struct nm_output *output,
+                                  struct nm_error *err)
 {
-    const rd_kafka_message_t *source = rt->message[output->item - rt->batch.item];
+    const rd_kafka_message_t *source = work->message[output->item - work->batch.item];
     rd_kafka_headers_t *headers = output->dead ? nm_dead_headers(rt, output, source) : output_headers(rt, output);
     if (!headers)
         return nm_fail(err, NM_FATAL, "out of memory for message headers");
@@ -171,9 +174,9 @@ static enum nm_status produce_one(struct nm_runtime *rt, const struct nm_output 
         rd_kafka_resp_err_t code = rd_kafka_producev(
             rt->producer, RD_KAFKA_V_RKT(rt->topic[output->stream]), RD_KAFKA_V_KEY(output->key, output->key_len),
             RD_KAFKA_V_VALUE((void *)(uintptr_t)output->value, output->len), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-            RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
+            RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(work), RD_KAFKA_V_END);
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-            rt->outstanding++;
+            work->outstanding++;
             return NM_OK;
         }
         if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) { /* ends: every message is delivered or fails in time */
@@ -190,50 +193,41 @@ static enum nm_status produce_one(struct nm_runtime *rt, const struct nm_output 
     }
 }
 
-enum nm_status nm_produce(struct nm_runtime *rt, struct nm_error *err)
+enum nm_status nm_produce(struct nm_runtime *rt, struct nm_work *work, struct nm_error *err)
 {
-    reject_oversized(rt);
-    enum nm_status status = add_dead_letters(rt, err);
-    if (status == NM_OK && rt->batch.oom)
+    reject_oversized(rt, &work->batch);
+    enum nm_status status = add_dead_letters(rt, &work->batch, err);
+    if (status == NM_OK && work->batch.oom)
         status = nm_fail(err, NM_FATAL, "out of memory for a batch's outputs");
-    rt->outstanding = 0;
-    rt->n_failed = 0;
-    rt->producing = true;
-    for (size_t i = 0; status == NM_OK && i < rt->batch.n_outputs; i++) {
-        struct nm_output *output = &rt->batch.output[i];
+    work->sent_ms = nm_boottime_ms();
+    for (size_t i = 0; status == NM_OK && i < work->batch.n_outputs; i++) {
+        struct nm_output *output = &work->batch.output[i];
         if (output->taken_back)
             continue;
         if (output->revision > rt->max_revision)
             rt->max_revision = output->revision;
-        status = produce_one(rt, output, err);
+        status = produce_one(rt, work, output, err);
         if (i % 64 == 0)
             NM_FAULT(NM_POINT_PRODUCED);
     }
     return status;
 }
 
-enum nm_status nm_reports_wait(struct nm_runtime *rt, struct nm_error *err)
+enum nm_status nm_reports_look(struct nm_runtime *rt, struct nm_work *work, bool *all, struct nm_error *err)
 {
-    int64_t deadline_ms = nm_boottime_ms() + nm_kafka_delivery_timeout_ms(&rt->settings) + 5000;
-    bool stopping = false;
-    while (rt->outstanding > 0) {
-        if (nm_stop_requested && !stopping) { /* what is not delivered by then is read again at the next start */
-            stopping = true;
-            int64_t drained_ms = nm_boottime_ms() + rt->settings.runtime.drain_ms;
-            deadline_ms = drained_ms < deadline_ms ? drained_ms : deadline_ms;
-        }
-        if (nm_boottime_ms() > deadline_ms)
-            return nm_fail(err, NM_RETRY, "%zu messages without a delivery report", rt->outstanding);
-        (void)rd_kafka_flush(rt->producer, 100); /* also sends at once what lingers */
-    }
-    NM_FAULT(NM_POINT_REPORTED);
-    if (rt->n_failed == 0) {
-        rt->producing = false;
+    int64_t limit_ms = nm_kafka_delivery_timeout_ms(&rt->settings) + 5000;
+    *all = work->outstanding == 0;
+    if (!*all) {
+        if (nm_boottime_ms() - work->sent_ms > limit_ms)
+            return nm_fail(err, NM_RETRY, "%zu messages without a delivery report", work->outstanding);
         return NM_OK;
     }
-    enum nm_status status = nm_kafka_is_config_error(rt->first_failure) ? NM_CONFIG : NM_RETRY;
-    if (rt->first_failure == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+    NM_FAULT(NM_POINT_REPORTED);
+    if (work->n_failed == 0)
+        return NM_OK;
+    enum nm_status status = nm_kafka_is_config_error(work->first_failure) ? NM_CONFIG : NM_RETRY;
+    if (work->first_failure == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
         status = NM_FATAL;
-    return nm_fail(err, status, "%zu messages were not delivered: %s", rt->n_failed,
-                   rd_kafka_err2str(rt->first_failure));
+    return nm_fail(err, status, "%zu messages were not delivered: %s", work->n_failed,
+                   rd_kafka_err2str(work->first_failure));
 }

@@ -7,8 +7,11 @@
 #include "newsmill/log.h"
 #include "runtime_internal.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #define CLOSE_S 4
@@ -143,25 +146,42 @@ static void handle(int signal_number, void (*handler)(int))
 
 /* ---- opening and closing ---- */
 
+static struct nm_script *const own_scripts[] = {&nm_wm_script, &nm_guard_begin_script, &nm_guard_note_script,
+                                                &nm_set_due_script, &nm_set_clear_script};
+
 static enum nm_status list_scripts(struct nm_runtime *rt, struct nm_error *err)
 {
-    rt->scripts = calloc(rt->worker->n_scripts + 1, sizeof(struct nm_script *));
+    size_t n_own = sizeof own_scripts / sizeof *own_scripts;
+    rt->scripts = calloc(rt->worker->n_scripts + n_own, sizeof(struct nm_script *));
     if (!rt->scripts)
         return nm_fail(err, NM_FATAL, "out of memory for %zu scripts", rt->worker->n_scripts);
     for (size_t i = 0; i < rt->worker->n_scripts; i++)
         rt->scripts[i] = rt->worker->scripts[i];
-    rt->scripts[rt->worker->n_scripts] = &nm_wm_script;
-    rt->n_scripts = rt->worker->n_scripts + 1;
+    for (size_t i = 0; i < n_own; i++)
+        rt->scripts[rt->worker->n_scripts + i] = own_scripts[i];
+    rt->n_scripts = rt->worker->n_scripts + n_own;
     return NM_OK;
+}
+
+static bool has_rebuild_input(const struct nm_worker *worker)
+{
+    for (size_t i = 0; i < worker->n_inputs; i++)
+        if (worker->inputs[i].rebuild)
+            return true;
+    return false;
 }
 
 static enum nm_status join_group(struct nm_runtime *rt, struct nm_error *err)
 {
-    struct nm_kafka_hooks hooks = {
-        .rebalance = nm_on_rebalance, .error = nm_on_consumer_error, .committed = nm_on_committed, .opaque = rt};
+    struct nm_kafka_hooks hooks = {.rebalance = nm_on_rebalance,
+                                   .error = nm_on_consumer_error,
+                                   .committed = nm_on_committed,
+                                   .opaque = rt,
+                                   .tell_end = has_rebuild_input(rt->worker)};
     enum nm_status status = nm_kafka_consumer_open(&rt->settings, rt->group, &hooks, &rt->consumer, err);
     if (status != NM_OK)
         return status;
+    nm_kafka_wake(rd_kafka_queue_get_consumer(rt->consumer), rt->wake_fd);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)rt->worker->n_inputs);
     for (size_t i = 0; i < rt->worker->n_inputs; i++)
         (void)rd_kafka_topic_partition_list_add(list, rt->settings.stream[rt->worker->inputs[i].stream].name,
@@ -176,7 +196,8 @@ static enum nm_status join_group(struct nm_runtime *rt, struct nm_error *err)
 static void close_runtime(struct nm_runtime *rt)
 {
     rt->closing = true;
-    nm_batch_forget(rt); /* librdkafka's messages must be gone before its client */
+    while (rt->n_works) /* librdkafka's messages must be gone before its client */
+        nm_work_release(rt, rt->order[0]);
     if (rt->rebalance != NM_REBALANCE_NONE && rt->consumer)
         (void)rd_kafka_assign(rt->consumer, NULL); /* noted but not served: librdkafka waits for an answer */
     if (rt->consumer) {
@@ -187,20 +208,35 @@ static void close_runtime(struct nm_runtime *rt)
     nm_redis_close(rt->redis);
     if (rt->rebalance_list)
         rd_kafka_topic_partition_list_destroy(rt->rebalance_list);
-    nm_batch_close(rt);
+    nm_works_close(rt);
+    nm_group_close(rt);
+    for (size_t i = 0; i < rt->n_parts; i++)
+        nm_breaker_clear(&rt->part[i].breaker);
     free(rt->scripts);
     free(rt->part);
+    if (rt->wake_fd >= 0)
+        (void)close(rt->wake_fd);
+}
+
+static enum nm_status prepare(struct nm_runtime *rt, struct nm_error *err)
+{
+    unsigned char random_bytes[8];
+    rt->deps = (struct nm_deps){.settings = &rt->settings, .clock = &nm_wall_clock};
+    rt->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (rt->wake_fd < 0 || getrandom(random_bytes, sizeof random_bytes, 0) != (ssize_t)sizeof random_bytes)
+        return nm_fail(err, NM_FATAL, "preparing: %s", strerror(errno));
+    for (size_t i = 0; i < sizeof random_bytes; i++)
+        (void)snprintf(rt->deps.instance + 2 * i, 3, "%02x", random_bytes[i]);
+    nm_kafka_group(&rt->settings, rt->worker->name, rt->group);
+    rt->session_timeout_ms = nm_kafka_delivery_timeout_ms(&rt->settings) * 3 / 2;
+    srandom((unsigned)(nm_boottime_ms() ^ getpid()));
+    enum nm_status status = nm_works_open(rt, err);
+    return status == NM_OK ? list_scripts(rt, err) : status;
 }
 
 static enum nm_status live(struct nm_runtime *rt, struct nm_error *err)
 {
-    rt->deps = (struct nm_deps){.settings = &rt->settings, .clock = &nm_wall_clock};
-    nm_kafka_group(&rt->settings, rt->worker->name, rt->group);
-    rt->session_timeout_ms = nm_kafka_delivery_timeout_ms(&rt->settings) * 3 / 2;
-    srandom((unsigned)(nm_boottime_ms() ^ getpid()));
-    enum nm_status status = nm_batch_open(rt, err);
-    if (status == NM_OK)
-        status = list_scripts(rt, err);
+    enum nm_status status = prepare(rt, err);
     if (status == NM_OK)
         status = rt->worker->init(rt->ctx, &rt->deps, err);
     if (status == NM_OK)

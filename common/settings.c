@@ -73,6 +73,15 @@ static enum nm_status check_start(const char *value, struct nm_error *err)
     return nm_fail(err, NM_CONFIG, "is '%s', not oldest, newest or a time such as 2026-01-31T12:00:00Z", value);
 }
 
+static enum nm_status check_ratio(const char *value, struct nm_error *err)
+{
+    char *end;
+    double ratio = strtod(value, &end);
+    if (*value >= '0' && *value <= '9' && !*end && ratio > 0 && ratio <= 1)
+        return NM_OK;
+    return nm_fail(err, NM_CONFIG, "is '%s', not a number above 0 and at most 1", value);
+}
+
 #define FIELD(member) NM_FIELD(struct nm_settings, member)
 
 /* clang-format off */
@@ -135,7 +144,11 @@ const struct nm_option nm_common_options[] = {
     {"runtime.batchBytes", NM_OPT_INT, FIELD(runtime.batch_bytes), "1048576", 1024, 268435456, NULL, NULL,
      "A batch is full at this size; a larger single event is a batch of its own."},
     {"runtime.batchMs", NM_OPT_INT, FIELD(runtime.batch_ms), "20", 0, 10000, NULL, NULL,
-     "How long a batch waits for more events after its first one."},
+     "How long a batch waits for more events after its first one; a tenth of that while nothing else is under way."},
+    {"runtime.inFlightItems", NM_OPT_INT, FIELD(runtime.in_flight_items), "10000", 1, 1000000, NULL, NULL,
+     "Most events that are taken and not finished; at this bound no more are taken."},
+    {"runtime.inFlightBytes", NM_OPT_INT, FIELD(runtime.in_flight_bytes), "33554432", 1024, 1073741824, NULL, NULL,
+     "The same bound in bytes of events."},
     {"runtime.commitMs", NM_OPT_INT, FIELD(runtime.commit_ms), "1000", 10, 60000, NULL, NULL,
      "Longest time between two commits of offsets to Kafka."},
     {"runtime.drainMs", NM_OPT_INT, FIELD(runtime.drain_ms), "5000", 0, 60000, NULL, NULL,
@@ -144,6 +157,16 @@ const struct nm_option nm_common_options[] = {
      "A worker that has not stopped by then ends at once with exit code 1."},
     {"runtime.start", NM_OPT_STR, FIELD(runtime.start), "oldest", 1, 64, NULL, check_start,
      "Where a consumer group without committed offsets begins: oldest, newest, or a time such as 2026-01-31T12:00:00Z."},
+    {"runtime.onStateLoss", NM_OPT_STR, FIELD(runtime.on_state_loss), "stop", 0, 0, "stop|rebuild", NULL,
+     "What to do when Redis lost its whole state: stop, or rebuild it from the oldest events of the streams."},
+    {"runtime.onGap", NM_OPT_STR, FIELD(runtime.on_gap), "stop", 0, 0, "stop|oldest|newest", NULL,
+     "What to do when a stream was recreated or lost events that were not processed: stop, or go on from its oldest or newest."},
+    {"runtime.breaker.ratio", NM_OPT_STR, FIELD(runtime.breaker.ratio), "0.5", 1, 20, NULL, check_ratio,
+     "A larger share of dead letters among the last runtime.breaker.window events of a partition stops the worker."},
+    {"runtime.breaker.window", NM_OPT_INT, FIELD(runtime.breaker.window), "1000", 1, 1000000, NULL, NULL,
+     "Events of a partition over which runtime.breaker.ratio is taken."},
+    {"runtime.breaker.consecutive", NM_OPT_INT, FIELD(runtime.breaker.consecutive), "100", 1, 1000000, NULL, NULL,
+     "So many dead letters of a partition in a row stop the worker before the first of them is sent."},
 
     {"state.keepDays", NM_OPT_INT, FIELD(keep_days), "400", 1, 36500, NULL, NULL,
      "How long Redis keeps what is known of an article, counted from the last change."},

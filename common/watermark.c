@@ -86,37 +86,77 @@ static bool lost_writes(const struct nm_resume_facts *facts)
     return facts->had_wm && (facts->wm.next < facts->mine.next || facts->wm.redis_us < facts->mine.redis_us);
 }
 
+static enum nm_status decide_lost_state(const char *what, const struct nm_resume_facts *facts, struct nm_resume *out,
+                                        struct nm_error *err)
+{
+    if (!facts->rebuild)
+        return nm_fail(err, NM_CONFIG,
+                       "%s: Redis has no watermark although %s: its state is gone (emptied, another database or "
+                       "namespace?). Restore it, set runtime.onStateLoss: rebuild to make it anew from the streams, or "
+                       "start a fresh namespace and replay",
+                       what, facts->committed >= 0 ? "offsets were committed" : "this process wrote one");
+    *out = (struct nm_resume){.start = facts->oldest, .state_lost = true};
+    return NM_OK;
+}
+
+static enum nm_status decide_gap(const char *what, const char *why, const struct nm_resume_facts *facts,
+                                 struct nm_resume *out, struct nm_error *err)
+{
+    if (facts->on_gap == NM_GAP_STOP)
+        return nm_fail(err, NM_CONFIG,
+                       "%s %s. Restore the stream, start a fresh namespace, or accept the gap with runtime.onGap: "
+                       "oldest (or newest)",
+                       what, why);
+    *out = (struct nm_resume){.start = facts->on_gap == NM_GAP_OLDEST ? facts->oldest : facts->end, .gap = true};
+    return NM_OK;
+}
+
+static int64_t position_of(const struct nm_resume_facts *facts, bool rolled_back)
+{
+    int64_t start = facts->wm.next;
+    if (facts->committed >= 0 && facts->committed < start)
+        start = facts->committed;
+    /* Put back to a state that is ahead of what this process had finished: another timeline than ours. What ours sent
+     * last may be newer than what that state knows, so everything from our position on is sent again. */
+    if (rolled_back && facts->had_wm && facts->mine.next < start)
+        start = facts->mine.next;
+    if (facts->wm.next >= facts->oldest && start < facts->oldest)
+        start = facts->oldest; /* the part below is finished, and retention took it */
+    return start;
+}
+
 enum nm_status nm_resume_decide(const char *what, const struct nm_resume_facts *facts, struct nm_resume *out,
                                 struct nm_error *err)
 {
-    struct nm_resume resume = {.start = facts->fresh};
     int64_t known = facts->has_wm && facts->wm.next > facts->committed ? facts->wm.next : facts->committed;
+    char why[200];
     if (!facts->has_wm && (facts->committed >= 0 || facts->had_wm))
-        return nm_fail(err, NM_CONFIG,
-                       "%s: Redis has no watermark although %s: its state is gone (emptied, another database or "
-                       "namespace?). Restore it, or start a fresh namespace and replay",
-                       what, facts->committed >= 0 ? "offsets were committed" : "this process wrote one");
-    if (known > facts->end)
-        return nm_fail(err, NM_CONFIG,
-                       "%s ends at %" PRId64 ", before our position %" PRId64
-                       ": the stream was recreated or truncated. "
-                       "Restore it, or start a fresh namespace",
-                       what, facts->end, known);
-    if (facts->has_wm) {
-        resume.start = facts->wm.next;
-        if (facts->committed >= 0 && facts->committed < resume.start)
-            resume.start = facts->committed;
-        resume.rolled_back = lost_writes(facts);
-        if (facts->wm.next >= facts->oldest && resume.start < facts->oldest)
-            resume.start = facts->oldest; /* the part below is finished, and retention took it */
+        return decide_lost_state(what, facts, out, err);
+    if (known > facts->end) {
+        (void)snprintf(why, sizeof why,
+                       "ends at %" PRId64 ", before our position %" PRId64 ": the stream was recreated or truncated",
+                       facts->end, known);
+        return decide_gap(what, why, facts, out, err);
     }
-    if (resume.start < facts->oldest)
-        return nm_fail(
-            err, NM_CONFIG,
-            "%s begins at %" PRId64 ", after our position %" PRId64
-            ": retention removed events that were not processed. "
-            "Start a fresh namespace, or accept the gap by setting the group's offset and the watermark by hand",
-            what, facts->oldest, resume.start);
+    if (facts->recreated) {
+        (void)snprintf(why, sizeof why,
+                       "has another record at offset %" PRId64 " than the one that was processed: the stream was "
+                       "recreated",
+                       facts->wm.next - 1);
+        return decide_gap(what, why, facts, out, err);
+    }
+    struct nm_resume resume = {.start = facts->fresh};
+    if (facts->has_wm) {
+        resume.rolled_back = lost_writes(facts);
+        resume.start = position_of(facts, resume.rolled_back);
+    }
+    if (resume.start < facts->oldest) {
+        (void)snprintf(why, sizeof why,
+                       "begins at %" PRId64 ", after our position %" PRId64
+                       ": retention removed events that were not processed",
+                       facts->oldest, resume.start);
+        return decide_gap(what, why, facts, out, err);
+    }
     *out = resume;
     return NM_OK;
 }

@@ -21,6 +21,7 @@ struct nm_kafka_hooks {
     void (*error)(rd_kafka_t *rk, int code, const char *reason, void *opaque);
     void (*committed)(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list, void *opaque);
     void *opaque;
+    bool tell_end; /* a consumer says when it has read a partition to its end (RD_KAFKA_RESP_ERR__PARTITION_EOF) */
 };
 
 void nm_kafka_close(rd_kafka_t *rk); /* destroys without leaving a group cleanly; NULL is fine */
@@ -53,6 +54,9 @@ NM_MUST_USE enum nm_status nm_kafka_ends(rd_kafka_t *rk, const char *topic, int3
 
 /* True for errors after which the operator must act (authorisation, authentication, unsupported version). */
 bool nm_kafka_is_config_error(rd_kafka_resp_err_t code);
+
+/* Has a byte written to eventfd `fd` whenever something comes into the empty queue, which is given up here. */
+void nm_kafka_wake(rd_kafka_queue_t *queue, int fd);
 
 /* The last header of that name as text, cut to size-1 bytes, "" where there is none. Returns its full length, or -1. */
 long nm_kafka_header(const rd_kafka_message_t *message, const char *name, char *out, size_t size);

@@ -27,8 +27,14 @@ struct nm_settings {
     } log;
     struct nm_stream_settings stream[NM_N_STREAMS];
     struct {
-        long long batch_items, batch_bytes, batch_ms, commit_ms, drain_ms, stop_ms;
-        char *start; /* oldest, newest or a time */
+        long long batch_items, batch_bytes, batch_ms, in_flight_items, in_flight_bytes, commit_ms, drain_ms, stop_ms;
+        char *start;         /* oldest, newest or a time */
+        char *on_state_loss; /* stop, rebuild */
+        char *on_gap;        /* stop, oldest, newest */
+        struct {
+            char *ratio; /* a number above 0, at most 1 */
+            long long window, consecutive;
+        } breaker;
     } runtime;
     long long keep_days;
 };

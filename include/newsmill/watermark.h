@@ -38,6 +38,9 @@ NM_MUST_USE enum nm_status nm_watermark_parse(const char *text, struct nm_waterm
 /* Appends the script call that moves `key` from `from` to `to` (its redis_us is Redis' own). */
 void nm_watermark_append(struct nm_pipe *pipe, const char *key, const char *from, const struct nm_watermark *to);
 
+/* What to do when the stream no longer has what comes next: runtime.onGap. */
+enum nm_on_gap { NM_GAP_STOP, NM_GAP_OLDEST, NM_GAP_NEWEST };
+
 /* What is known of one partition when it is assigned. */
 struct nm_resume_facts {
     int64_t committed; /* Kafka's; -1: none                                             */
@@ -47,12 +50,17 @@ struct nm_resume_facts {
     struct nm_watermark mine; /* as this process last read or wrote it                         */
     int64_t oldest, end;      /* of the stream                                                 */
     int64_t fresh;            /* where runtime.start says that a new group begins              */
+    bool recreated;           /* the record below wm is not the one that wm knows              */
+    enum nm_on_gap on_gap;
+    bool rebuild; /* runtime.onStateLoss: rebuild, not stop */
 };
 struct nm_resume {
     int64_t start;
-    bool rolled_back; /* Redis lost writes that were there before */
+    bool rolled_back; /* Redis lost writes that were there before                          */
+    bool state_lost;  /* Redis has nothing: everything is read again, from the oldest event */
+    bool gap;         /* events are missing; `start` is where runtime.onGap goes on         */
 };
-/* NM_CONFIG: the state or the stream is not what it was; the message says what to do. */
+/* NM_CONFIG: the state or the stream is not what it was, and the options say stop; the message says what to do. */
 NM_MUST_USE enum nm_status nm_resume_decide(const char *what, const struct nm_resume_facts *facts,
                                             struct nm_resume *out, struct nm_error *err);
 

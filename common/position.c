@@ -1,0 +1,213 @@
+/* position.c - how far each partition is finished: in wm beside the state, then as Kafka's committed offset.
+ *
+ * Works finish in any order; a partition's position covers only the finished prefix. wm moves by compare-and-set from
+ * the value that this owner last read or wrote, one pipeline at a time, which carries whatever finished meanwhile. */
+#include "newsmill/fault.h"
+#include "newsmill/log.h"
+#include "runtime_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- wm ---- */
+
+static bool take_spans(struct nm_runtime *rt, struct nm_work *work, bool *blocked)
+{
+    bool all = true;
+    for (size_t i = 0; i < work->n_spans; i++) {
+        struct nm_span *span = &work->span[i];
+        struct nm_partition *part = &rt->part[span->part];
+        if (span->taken)
+            continue;
+        if (work->stage != NM_STAGE_DONE || blocked[span->part]) {
+            blocked[span->part] = true;
+            all = false;
+            continue;
+        }
+        part->next = span->next;
+        part->dirty = part->rebuild_until < 0; /* a rebuild input has no wm */
+        part->done = part->dirty ? part->done : span->next.next;
+        span->taken = true;
+    }
+    return all && work->stage == NM_STAGE_DONE;
+}
+
+/* Works that are finished and counted are released. Of lost partitions nothing is counted. */
+static enum nm_status take_finished(struct nm_runtime *rt, struct nm_error *err)
+{
+    bool *blocked = calloc(rt->n_parts + 1, sizeof *blocked);
+    if (!blocked)
+        return nm_fail(err, NM_FATAL, "out of memory for %zu partitions", rt->n_parts);
+    for (size_t i = 0; i < rt->n_works;) {
+        struct nm_work *work = rt->order[i];
+        bool over = work->stage == NM_STAGE_DONE || work->stage == NM_STAGE_DROPPED;
+        if (rt->rebalance_lost ? over : take_spans(rt, work, blocked))
+            nm_work_release(rt, work);
+        else
+            i++;
+    }
+    free(blocked);
+    return NM_OK;
+}
+
+enum nm_status nm_position_moved(struct nm_partition *part, const struct nm_reply *reply, struct nm_error *err)
+{
+    const struct nm_reply *value = nm_reply_at(reply, 1);
+    if (nm_reply_int(nm_reply_at(reply, 0), 0) != 1)
+        return nm_fail(err, NM_RETRY,
+                       "the watermark of partition %d reads '%.60s' and not '%.60s': another instance moved it",
+                       part->id, value->str, part->wm_text);
+    enum nm_status status = nm_watermark_parse(value->str, &part->wm, err);
+    if (status == NM_OK && value->len >= sizeof part->wm_text)
+        status = nm_fail(err, NM_FATAL, "a watermark of %zu bytes", value->len);
+    if (status == NM_OK) {
+        memcpy(part->wm_text, value->str, value->len + 1);
+        part->has_wm = true;
+        part->done = part->wm.next;
+    }
+    return status;
+}
+
+/* The parts that the pipeline in flight moves are marked by `moving`; they stay dirty when more finished meanwhile. */
+static enum nm_status ask_wm(struct nm_runtime *rt, struct nm_error *err)
+{
+    nm_pipe_reset(&rt->wm_pipe);
+    for (size_t i = 0; i < rt->n_parts; i++) {
+        struct nm_partition *part = &rt->part[i];
+        part->moving = part->dirty;
+        part->dirty = false;
+        if (part->moving)
+            nm_watermark_append(&rt->wm_pipe, part->key, part->wm_text, &part->next);
+    }
+    if (rt->wm_pipe.n_commands == 0)
+        return NM_OK;
+    rt->wm_waiting = true;
+    return nm_redis_submit(rt->redis, &rt->wm_pipe, err);
+}
+
+static enum nm_status read_wm(struct nm_runtime *rt, struct nm_error *err)
+{
+    size_t at = 0;
+    enum nm_status status = NM_OK;
+    rt->wm_waiting = false;
+    for (size_t i = 0; status == NM_OK && i < rt->n_parts; i++)
+        if (rt->part[i].moving)
+            status = nm_position_moved(&rt->part[i], nm_pipe_reply(&rt->wm_pipe, at++), err);
+    if (status == NM_OK)
+        NM_FAULT(NM_POINT_WM_WRITTEN);
+    return status;
+}
+
+static enum nm_status commit_in_time(struct nm_runtime *rt, struct nm_error *err)
+{
+    if (NM_CONTROL(NM_CONTROL_STORED_OFFSETS)) {
+        (void)rd_kafka_commit(rt->consumer, NULL, 1);
+        return NM_OK;
+    }
+    bool now = NM_CONTROL(NM_CONTROL_COMMIT_BEFORE_REPORT) ||
+               nm_boottime_ms() - rt->last_commit_ms >= rt->settings.runtime.commit_ms;
+    return now ? nm_commit(rt, NM_CONTROL(NM_CONTROL_COMMIT_BEFORE_REPORT), err) : NM_OK;
+}
+
+#ifdef NM_CHAOS
+/* Negative control: what was handed to the client library counts as delivered. */
+static void finish_early(struct nm_runtime *rt)
+{
+    for (size_t i = 0; i < rt->n_works; i++)
+        for (size_t k = 0; rt->order[i]->stage >= NM_STAGE_SENT && k < rt->order[i]->n_spans; k++) {
+            struct nm_span *span = &rt->order[i]->span[k];
+            if (span->taken)
+                continue;
+            rt->part[span->part].next = span->next;
+            rt->part[span->part].dirty = span->taken = true;
+        }
+}
+#endif
+
+enum nm_status nm_positions_advance(struct nm_runtime *rt, bool *idle, struct nm_error *err)
+{
+    enum nm_status status = NM_OK;
+    *idle = false;
+    if (rt->wm_waiting) {
+        if (!nm_pipe_done(&rt->wm_pipe))
+            return NM_OK;
+        status = read_wm(rt, err);
+        if (status == NM_OK)
+            status = commit_in_time(rt, err);
+    }
+#ifdef NM_CHAOS
+    if (nm_control_is(NM_CONTROL_COMMIT_BEFORE_REPORT))
+        finish_early(rt);
+#endif
+    if (status == NM_OK)
+        status = take_finished(rt, err);
+    if (status == NM_OK)
+        status = ask_wm(rt, err);
+    *idle = !rt->wm_waiting;
+    return status;
+}
+
+#ifdef NM_CHAOS
+enum nm_status nm_positions_adopt(struct nm_runtime *rt, struct nm_error *err)
+{
+    enum nm_status status = NM_OK;
+    for (size_t i = 0; status == NM_OK && i < rt->n_parts; i++) {
+        nm_pipe_reset(&rt->wm_pipe);
+        (void)nm_pipe_command(&rt->wm_pipe, 2);
+        nm_pipe_str(&rt->wm_pipe, "GET");
+        nm_pipe_str(&rt->wm_pipe, rt->part[i].key);
+        status = nm_redis_exec(rt->redis, &rt->wm_pipe, err);
+        if (status == NM_OK)
+            (void)snprintf(rt->part[i].wm_text, NM_WM_BYTES, "%s", nm_pipe_reply(&rt->wm_pipe, 0)->str);
+        rt->part[i].dirty = rt->part[i].dirty || rt->part[i].moving;
+    }
+    rt->wm_waiting = false;
+    return status;
+}
+#endif
+
+/* ---- commit ---- */
+
+static void note_committed(struct nm_runtime *rt, rd_kafka_resp_err_t code, const rd_kafka_topic_partition_t *told)
+{
+    struct nm_partition *part = nm_partition_find(rt, nm_input_find(rt, told->topic), told->partition);
+    if (!part)
+        return;
+    if (!code && !told->err && told->offset > part->committed)
+        part->committed = told->offset;
+    if (part->asked <= told->offset)
+        part->asked = part->committed;
+}
+
+void nm_on_committed(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list, void *opaque)
+{
+    (void)rk;
+    /* A failed commit is harmless, since wm is the truth, but it is tried again, also when nothing else happens. */
+    if (code && code != RD_KAFKA_RESP_ERR__NO_OFFSET)
+        nm_log(NM_DEBUG, "kafka.commit", "offsets were not committed: %s", rd_kafka_err2str(code));
+    for (int i = 0; list && i < list->cnt; i++)
+        note_committed(opaque, code, &list->elems[i]);
+}
+
+enum nm_status nm_commit(struct nm_runtime *rt, bool wait, struct nm_error *err)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)rt->n_parts + 1);
+    for (size_t i = 0; i < rt->n_parts; i++) {
+        struct nm_partition *part = &rt->part[i];
+        /* Never backwards: a commit above wm is how the next owner sees that Redis lost writes. */
+        if (rt->worker->inputs[part->input].rebuild || part->done <= part->committed || part->done <= part->asked)
+            continue;
+        rd_kafka_topic_partition_list_add(list, nm_partition_topic(rt, part), part->id)->offset = part->done;
+        part->asked = part->done;
+    }
+    rt->last_commit_ms = nm_boottime_ms();
+    rd_kafka_resp_err_t code = list->cnt ? rd_kafka_commit(rt->consumer, list, !wait) : RD_KAFKA_RESP_ERR_NO_ERROR;
+    rd_kafka_topic_partition_list_destroy(list);
+    NM_FAULT(NM_POINT_COMMITTED);
+    if (code && nm_kafka_is_config_error(code))
+        return nm_fail(err, NM_CONFIG, "committing offsets of %s: %s", rt->group, rd_kafka_err2str(code));
+    if (code)
+        nm_log(NM_DEBUG, "kafka.commit", "offsets were not committed: %s", rd_kafka_err2str(code));
+    return NM_OK;
+}
