@@ -8,14 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-
-void nm_redis_close(struct nm_redis *redis)
-{
-    if (!redis)
-        return;
-    nm_redis_disconnect(redis);
-    free(redis);
-}
+#include <unistd.h>
 
 enum nm_status nm_redis_load(struct nm_redis *redis, struct nm_script *const *scripts, size_t n_scripts,
                              struct nm_error *err)
@@ -88,7 +81,8 @@ static enum nm_status log_in(struct nm_redis *redis, const struct nm_redis_url *
     return status == NM_FATAL ? NM_CONFIG : status; /* "ERR DB index is out of range" */
 }
 
-static enum nm_status connect_socket(struct nm_redis *redis, const struct nm_redis_url *url, long long timeout_ms,
+/* *fd is connected and does not block. */
+static enum nm_status connect_socket(const struct nm_redis_url *url, long long timeout_ms, int *fd,
                                      struct nm_error *err)
 {
     struct timeval timeout = {.tv_sec = (time_t)(timeout_ms / 1000),
@@ -102,14 +96,13 @@ static enum nm_status connect_socket(struct nm_redis *redis, const struct nm_red
         redisFree(context);
         return status;
     }
-    redis->link.fd = redisFreeKeepFd(context);
-    int flags = fcntl(redis->link.fd, F_GETFL);
-    if (flags < 0 || fcntl(redis->link.fd, F_SETFL, flags | O_NONBLOCK) < 0)
+    int got = redisFreeKeepFd(context);
+    int flags = fcntl(got, F_GETFL);
+    if (flags < 0 || fcntl(got, F_SETFL, flags | O_NONBLOCK) < 0) {
+        (void)close(got);
         return nm_fail(err, NM_RETRY, "connecting to Redis: %s", strerror(errno));
-    redis->reader = redisReaderCreateWithFunctions(&nm_redis_arena_functions);
-    if (!redis->reader)
-        return nm_fail(err, NM_FATAL, "out of memory for a Redis connection");
-    redis->reader->maxbuf = 0; /* keep the buffer between pipelines */
+    }
+    *fd = got;
     return NM_OK;
 }
 
@@ -130,13 +123,12 @@ enum nm_status nm_redis_open(const struct nm_settings *settings, struct nm_redis
         if (status != NM_OK)
             return status;
     }
-    NM_AUTO(nm_redis_close) struct nm_redis *redis = calloc(1, sizeof *redis);
-    if (!redis)
-        return nm_fail(err, NM_FATAL, "out of memory for a Redis connection");
-    redis->link.fd = -1;
-    redis->deadline_ms = INT64_MAX;
-    redis->command_timeout_ms = (int)settings->redis.command_timeout_ms;
-    status = connect_socket(redis, &url, settings->redis.connect_timeout_ms, err);
+    int fd = -1;
+    status = connect_socket(&url, settings->redis.connect_timeout_ms, &fd, err);
+    if (status != NM_OK)
+        return status;
+    NM_AUTO(nm_redis_close) struct nm_redis *redis = NULL;
+    status = nm_redis_adopt(fd, (int)settings->redis.command_timeout_ms, &redis, err);
     if (status == NM_OK)
         status = log_in(redis, &url, err);
     if (status == NM_OK)

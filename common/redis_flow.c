@@ -17,10 +17,38 @@
 #include <limits.h>
 #include <poll.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MOST_PARTS      16          /* pipes that one system call writes */
 #define SLICE_BYTES     8192        /* that the reader gets at once */
 #define MAX_REPLY_BYTES (1LL << 30) /* of one pipe; more is a foreign or broken server */
+
+enum nm_status nm_redis_adopt(int fd, int command_timeout_ms, struct nm_redis **out, struct nm_error *err)
+{
+    NM_AUTO(nm_redis_close) struct nm_redis *redis = calloc(1, sizeof *redis);
+    if (!redis) {
+        (void)close(fd);
+        return nm_fail(err, NM_FATAL, "out of memory for a Redis connection");
+    }
+    redis->link.fd = fd;
+    redis->command_timeout_ms = command_timeout_ms;
+    redis->deadline_ms = INT64_MAX;
+    redis->reader = redisReaderCreateWithFunctions(&nm_redis_arena_functions);
+    if (!redis->reader)
+        return nm_fail(err, NM_FATAL, "out of memory for a Redis connection");
+    redis->reader->maxbuf = 0; /* keep the buffer between pipelines */
+    *out = redis;
+    redis = NULL;
+    return NM_OK;
+}
+
+void nm_redis_close(struct nm_redis *redis)
+{
+    if (!redis)
+        return;
+    nm_redis_disconnect(redis);
+    free(redis);
+}
 
 void nm_redis_disconnect(struct nm_redis *redis)
 {

@@ -52,6 +52,8 @@ struct nm_redis {
     char read_buffer[NM_REDIS_READ_BYTES];
 };
 
+/* A connection on a non-blocking socket that is connected already; takes it, also on failure. NM_FATAL: no memory. */
+NM_MUST_USE enum nm_status nm_redis_adopt(int fd, int command_timeout_ms, struct nm_redis **out, struct nm_error *err);
 void nm_redis_disconnect(struct nm_redis *redis); /* abandons what is in flight */
 
 /* Like nm_redis_exec(), but error replies reach the caller (type NM_REPLY_ERROR). */
