@@ -16,13 +16,16 @@ static const struct nm_reply nil_reply = {.type = NM_REPLY_NIL, .str = ""};
 
 void nm_pipe_reset(struct nm_pipe *pipe)
 {
+    assert(!pipe->in_flight);
     nm_buf_reset(&pipe->request);
     nm_arena_reset(&pipe->arena);
     pipe->n_commands = 0;
+    pipe->done = false;
 }
 
 void nm_pipe_clear(struct nm_pipe *pipe)
 {
+    assert(!pipe->in_flight);
     nm_buf_clear(&pipe->request);
     nm_arena_clear(&pipe->arena);
     free(pipe->reply);
@@ -46,6 +49,7 @@ static void add_number(struct nm_buf *buf, char mark, unsigned long long value)
 
 size_t nm_pipe_command(struct nm_pipe *pipe, size_t n_args)
 {
+    assert(!pipe->in_flight);
     add_number(&pipe->request, '*', n_args);
     return pipe->n_commands++;
 }
@@ -84,6 +88,11 @@ size_t nm_pipe_script(struct nm_pipe *pipe, const struct nm_script *script, size
     nm_pipe_arg(pipe, script->sha, 40);
     nm_pipe_int(pipe, (long long)n_keys);
     return index;
+}
+
+bool nm_pipe_done(const struct nm_pipe *pipe)
+{
+    return pipe->done;
 }
 
 const struct nm_reply *nm_pipe_reply(const struct nm_pipe *pipe, size_t i)

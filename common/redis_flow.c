@@ -1,0 +1,308 @@
+/* redis_flow.c - pipes in flight on a connection: written, answered and completed in the order of their submission.
+ *
+ * Reading and writing are done on the non-blocking socket, both at once, so that a long pipeline can neither dead-lock
+ * on full buffers nor wait longer than its limit (hiredis' own timeout is per read(2)). A connection that failed is
+ * closed at once: a reply that comes late must not be read as the answer to the next command.
+ * Replies are taken by hiredis' reader, each into the arena of the pipe that it answers. The reader moves its whole
+ * rest to the front after each KiB that it took, so it is fed in slices: a large read buffer saves system calls, a
+ * small rest saves the moving.
+ * Invariants: `unsent` is `first` or behind it, or NULL; nothing in flight, nothing in the reader. One thread. */
+#include "newsmill/clock.h"
+#include "newsmill/fault.h"
+#include "newsmill/redis.h"
+#include "redis_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MOST_PARTS      16          /* pipes that one system call writes */
+#define SLICE_BYTES     8192        /* that the reader gets at once */
+#define MAX_REPLY_BYTES (1LL << 30) /* of one pipe; more is a foreign or broken server */
+
+enum nm_status nm_redis_adopt(int fd, int command_timeout_ms, struct nm_redis **out, struct nm_error *err)
+{
+    NM_AUTO(nm_redis_close) struct nm_redis *redis = calloc(1, sizeof *redis);
+    if (!redis) {
+        (void)close(fd);
+        return nm_fail(err, NM_FATAL, "out of memory for a Redis connection");
+    }
+    redis->link.fd = fd;
+    redis->command_timeout_ms = command_timeout_ms;
+    redis->deadline_ms = INT64_MAX;
+    redis->reader = redisReaderCreateWithFunctions(&nm_redis_arena_functions);
+    if (!redis->reader)
+        return nm_fail(err, NM_FATAL, "out of memory for a Redis connection");
+    redis->reader->maxbuf = 0; /* keep the buffer between pipelines */
+    *out = redis;
+    redis = NULL;
+    return NM_OK;
+}
+
+void nm_redis_close(struct nm_redis *redis)
+{
+    if (!redis)
+        return;
+    nm_redis_disconnect(redis);
+    free(redis);
+}
+
+void nm_redis_disconnect(struct nm_redis *redis)
+{
+    for (struct nm_pipe *pipe = redis->first; pipe;) {
+        struct nm_pipe *next = pipe->next;
+        pipe->next = NULL;
+        pipe->in_flight = false;
+        pipe = next;
+    }
+    redis->first = redis->last = redis->unsent = NULL;
+    redis->n_in_flight = 0;
+    redis->deadline_ms = INT64_MAX;
+    if (redis->reader)
+        redisReaderFree(redis->reader);
+    redis->reader = NULL;
+    nm_link_close(&redis->link);
+}
+
+bool nm_redis_alive(const struct nm_redis *redis)
+{
+    return redis && redis->link.fd >= 0;
+}
+
+int nm_redis_fd(const struct nm_redis *redis)
+{
+    return redis->link.fd;
+}
+
+bool nm_redis_wants_write(const struct nm_redis *redis)
+{
+    return redis->unsent != NULL;
+}
+
+size_t nm_redis_in_flight(const struct nm_redis *redis)
+{
+    return redis->n_in_flight;
+}
+
+int64_t nm_redis_deadline_ms(const struct nm_redis *redis)
+{
+    return redis->deadline_ms;
+}
+
+/* ---- writing ---- */
+
+static void mark_written(struct nm_redis *redis, size_t n)
+{
+    while (redis->unsent) {
+        size_t left = redis->unsent->request.len - redis->written;
+        if (n < left) {
+            redis->written += n;
+            return;
+        }
+        n -= left;
+        redis->unsent = redis->unsent->next;
+        redis->written = 0;
+    }
+}
+
+/* NM_OK: wrote what the socket takes now. */
+static enum nm_status write_some(struct nm_redis *redis, struct nm_error *err)
+{
+    while (redis->unsent) {
+        struct iovec part[MOST_PARTS];
+        int n_parts = 0;
+        size_t skip = redis->written, n = 0;
+        for (struct nm_pipe *pipe = redis->unsent; pipe && n_parts < MOST_PARTS; pipe = pipe->next) {
+            part[n_parts++] =
+                (struct iovec){.iov_base = pipe->request.data + skip, .iov_len = pipe->request.len - skip};
+            skip = 0;
+        }
+        enum nm_status status = nm_link_write(&redis->link, part, n_parts, &n, err);
+        if (status != NM_OK || n == 0)
+            return status;
+        mark_written(redis, n);
+        NM_FAULT(NM_POINT_REDIS_SENT);
+    }
+    return NM_OK;
+}
+
+/* ---- reading ---- */
+
+static enum nm_status surplus(struct nm_error *err)
+{
+    return nm_fail(err, NM_RETRY, "Redis sent more replies than it was asked for");
+}
+
+/* The oldest pipe has all its replies. The clock of the next one starts. */
+static enum nm_status complete_first(struct nm_redis *redis, struct nm_error *err)
+{
+    struct nm_pipe *pipe = redis->first;
+    if (pipe == redis->unsent)
+        return surplus(err);
+    redis->first = pipe->next;
+    if (!redis->first)
+        redis->last = NULL;
+    redis->n_in_flight--;
+    redis->answer_bytes = 0;
+    redis->deadline_ms = redis->first ? nm_boottime_ms() + redis->first->limit_ms : INT64_MAX;
+    pipe->next = NULL;
+    pipe->in_flight = false;
+    pipe->done = true;
+    NM_FAULT(NM_POINT_REDIS_DONE);
+    return NM_OK;
+}
+
+static enum nm_status take_replies(struct nm_redis *redis, struct nm_error *err)
+{
+    while (redis->first) {
+        struct nm_pipe *pipe = redis->first;
+        void *object = NULL;
+        redis->reader->privdata = pipe;
+        if (redisReaderGetReply(redis->reader, &object) != REDIS_OK)
+            return nm_fail(err, NM_RETRY, "Redis sent a reply that is not RESP: %s", redis->reader->errstr);
+        if (!object)
+            return NM_OK;
+        struct nm_reply *reply = object;
+        if (reply->type == NM_REPLY_ERROR && !pipe->takes_errors)
+            return nm_fail(err, nm_redis_classify(reply->str), "Redis: %s", reply->str);
+        pipe->reply[pipe->n_replies++] = reply;
+        enum nm_status status = pipe->n_replies == pipe->n_commands ? complete_first(redis, err) : NM_OK;
+        if (status != NM_OK)
+            return status;
+    }
+    return redis->reader->pos < redis->reader->len ? surplus(err) : NM_OK;
+}
+
+static enum nm_status feed(struct nm_redis *redis, const char *data, size_t len, struct nm_error *err)
+{
+    redis->answer_bytes += (long long)len;
+    if (redis->answer_bytes > MAX_REPLY_BYTES)
+        return nm_fail(err, NM_RETRY, "Redis answered one pipeline with more than %lld bytes", MAX_REPLY_BYTES);
+    if (redisReaderFeed(redis->reader, data, len) != REDIS_OK)
+        return nm_fail(err, NM_RETRY, "Redis reply: %s", redis->reader->errstr);
+    return take_replies(redis, err);
+}
+
+/* NM_OK: took what the socket gives now. */
+static enum nm_status read_some(struct nm_redis *redis, struct nm_error *err)
+{
+    enum nm_status status;
+    size_t n = 0;
+    do {
+        status = nm_link_read(&redis->link, redis->read_buffer, sizeof redis->read_buffer, &n, err);
+        for (size_t at = 0; status == NM_OK && at < n; at += SLICE_BYTES)
+            status = feed(redis, redis->read_buffer + at, n - at < SLICE_BYTES ? n - at : SLICE_BYTES, err);
+    } while (status == NM_OK && n == sizeof redis->read_buffer);
+    return status;
+}
+
+/* ---- pipes ---- */
+
+static enum nm_status prepare(struct nm_pipe *pipe, struct nm_error *err)
+{
+    if (!nm_buf_ok(&pipe->request))
+        return nm_fail(err, NM_FATAL, "out of memory for a Redis pipeline");
+    if (pipe->n_commands > pipe->reply_cap) {
+        struct nm_reply **reply = realloc(pipe->reply, pipe->n_commands * sizeof(struct nm_reply *));
+        if (!reply)
+            return nm_fail(err, NM_FATAL, "out of memory for %zu Redis replies", pipe->n_commands);
+        pipe->reply = reply;
+        pipe->reply_cap = pipe->n_commands;
+    }
+    return NM_OK;
+}
+
+static void enqueue(struct nm_redis *redis, struct nm_pipe *pipe)
+{
+    pipe->limit_ms = redis->command_timeout_ms * (1 + (int64_t)(pipe->request.len >> 20));
+    pipe->n_replies = 0;
+    pipe->in_flight = true;
+    pipe->next = NULL;
+    if (redis->last) {
+        redis->last->next = pipe;
+    } else {
+        redis->first = pipe;
+        redis->deadline_ms = nm_boottime_ms() + pipe->limit_ms;
+    }
+    redis->last = pipe;
+    redis->n_in_flight++;
+    if (!redis->unsent)
+        redis->unsent = pipe;
+}
+
+static enum nm_status submit(struct nm_redis *redis, struct nm_pipe *pipe, bool takes_errors, struct nm_error *err)
+{
+    assert(!pipe->in_flight);
+    pipe->done = pipe->n_commands == 0 && nm_buf_ok(&pipe->request);
+    if (pipe->done)
+        return NM_OK;
+    if (!nm_redis_alive(redis))
+        return nm_fail(err, NM_RETRY, "the Redis connection is closed");
+    enum nm_status status = prepare(pipe, err);
+    if (status != NM_OK)
+        return status;
+    pipe->takes_errors = takes_errors;
+    enqueue(redis, pipe);
+    status = write_some(redis, err);
+    if (status != NM_OK)
+        nm_redis_disconnect(redis);
+    return status;
+}
+
+enum nm_status nm_redis_submit(struct nm_redis *redis, struct nm_pipe *pipe, struct nm_error *err)
+{
+    return submit(redis, pipe, false, err);
+}
+
+enum nm_status nm_redis_advance(struct nm_redis *redis, struct nm_error *err)
+{
+    if (!nm_redis_alive(redis))
+        return nm_fail(err, NM_RETRY, "the Redis connection is closed");
+    enum nm_status status = read_some(redis, err); /* first: a server that hangs up says why before */
+    if (status == NM_OK)
+        status = write_some(redis, err);
+    if (status == NM_OK && redis->first && nm_boottime_ms() >= redis->deadline_ms)
+        status = nm_fail(err, NM_RETRY, "Redis did not answer within redis.commandTimeoutMs (%d ms)",
+                         redis->command_timeout_ms);
+    if (status != NM_OK)
+        nm_redis_disconnect(redis);
+    return status;
+}
+
+static enum nm_status wait_done(struct nm_redis *redis, const struct nm_pipe *pipe, struct nm_error *err)
+{
+    enum nm_status status = NM_OK;
+    while (status == NM_OK && !pipe->done) {
+        int64_t left_ms = redis->deadline_ms - nm_boottime_ms();
+        left_ms = left_ms < 0 ? 0 : left_ms > INT_MAX ? INT_MAX : left_ms;
+        struct pollfd fd = {.fd = redis->link.fd,
+                            .events = (short)(POLLIN | (nm_redis_wants_write(redis) ? POLLOUT : 0))};
+        if (poll(&fd, 1, (int)left_ms) < 0 && errno != EINTR) {
+            status = nm_fail(err, NM_RETRY, "waiting for Redis: %s", strerror(errno));
+            nm_redis_disconnect(redis);
+        } else {
+            status = nm_redis_advance(redis, err);
+        }
+    }
+    return status;
+}
+
+enum nm_status nm_redis_roundtrip(struct nm_redis *redis, struct nm_pipe *pipe, struct nm_error *err)
+{
+    enum nm_status status = submit(redis, pipe, true, err);
+    return status == NM_OK ? wait_done(redis, pipe, err) : status;
+}
+
+enum nm_status nm_redis_exec(struct nm_redis *redis, struct nm_pipe *pipe, struct nm_error *err)
+{
+    enum nm_status status = submit(redis, pipe, false, err);
+    return status == NM_OK ? wait_done(redis, pipe, err) : status;
+}
+
+bool nm_redis_probe(struct nm_redis *redis)
+{
+    return nm_redis_alive(redis) && nm_redis_advance(redis, NULL) == NM_OK;
+}
