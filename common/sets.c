@@ -43,7 +43,7 @@ int64_t nm_sets_deadline_ms(const struct nm_runtime *rt)
     return rt->worker->n_sets && rt->resolved && !rt->set_waiting ? rt->set_at_ms : INT64_MAX;
 }
 
-static bool has_sets(const struct nm_runtime *rt, const struct nm_partition *part)
+static bool has_sets(const struct nm_partition *part)
 {
     return part->input == 0 && !part->held;
 }
@@ -53,7 +53,7 @@ static enum nm_status ask(struct nm_runtime *rt, struct nm_error *err)
     char key[NM_WM_KEY_BYTES];
     nm_pipe_reset(&rt->set_pipe);
     for (size_t i = 0; i < rt->n_parts; i++)
-        for (size_t s = 0; has_sets(rt, &rt->part[i]) && s < rt->worker->n_sets; s++) {
+        for (size_t s = 0; has_sets(&rt->part[i]) && s < rt->worker->n_sets; s++) {
             nm_set_key(&rt->settings, &rt->worker->sets[s], rt->part[i].id, key, sizeof key);
             (void)nm_pipe_script(&rt->set_pipe, &nm_set_due_script, 1, 2);
             nm_pipe_str(&rt->set_pipe, key);
@@ -119,7 +119,7 @@ static enum nm_status take(struct nm_runtime *rt, struct nm_error *err)
         return NM_OK;
     }
     for (size_t i = 0; i < rt->n_parts; i++)
-        for (size_t s = 0; has_sets(rt, &rt->part[i]) && s < rt->worker->n_sets; s++)
+        for (size_t s = 0; has_sets(&rt->part[i]) && s < rt->worker->n_sets; s++)
             add_members(rt, work, &rt->part[i], &rt->worker->sets[s], nm_pipe_reply(&rt->set_pipe, at++));
     return nm_work_start(rt, work, err);
 }
