@@ -138,11 +138,10 @@ static enum nm_status advance_judge(struct nm_runtime *rt, struct nm_work *work,
     if (status != NM_OK || !work->judged || !first_unsent || nm_work_held(rt, work))
         return status;
     status = check_age(rt, work, err);
-    if (status == NM_OK)
-        status = nm_produce(rt, work, err);
-    if (status == NM_OK)
-        work->stage = NM_STAGE_SENT;
-    return status;
+    if (status != NM_OK)
+        return status;
+    work->stage = NM_STAGE_SENT; /* from the first message on */
+    return nm_produce(rt, work, err);
 }
 
 /* Items whose output turned out to be old news go round again; dead letters and the rest are done. */

@@ -236,7 +236,7 @@ static enum nm_status turn(struct nm_runtime *rt, struct nm_error *err)
 
 static enum nm_status stop(struct nm_runtime *rt, struct nm_error *err)
 {
-    if (!rt->member || !rt->resolved || rt->verifying || rt->failures)
+    if (!rt->member || !rt->resolved || rt->verifying)
         return NM_OK;
     struct nm_error why = {0};
     enum nm_status status = nm_drain(rt, rt->settings.runtime.drain_ms, &why);
@@ -253,6 +253,14 @@ static enum nm_status stop(struct nm_runtime *rt, struct nm_error *err)
     return status;
 }
 
+/* The operator must act: what is in flight and in order is finished first. */
+static void finish_before_exit(struct nm_runtime *rt)
+{
+    if (rt->member && rt->resolved && !rt->verifying && nm_drain(rt, rt->settings.runtime.drain_ms, NULL) == NM_OK &&
+        nm_commit(rt, true, NULL) != NM_OK)
+        nm_log(NM_DEBUG, "kafka.commit", "the last offsets were not committed");
+}
+
 enum nm_status nm_loop(struct nm_runtime *rt, struct nm_error *err)
 {
     enum nm_status status = NM_OK;
@@ -264,5 +272,7 @@ enum nm_status nm_loop(struct nm_runtime *rt, struct nm_error *err)
         else if (status != NM_OK && err)
             *err = why;
     }
+    if (status == NM_CONFIG)
+        finish_before_exit(rt);
     return status == NM_OK ? stop(rt, err) : status;
 }

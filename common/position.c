@@ -94,9 +94,13 @@ static enum nm_status read_wm(struct nm_runtime *rt, struct nm_error *err)
     for (size_t i = 0; status == NM_OK && i < rt->n_parts; i++)
         if (rt->part[i].moving)
             status = nm_position_moved(&rt->part[i], nm_pipe_reply(&rt->wm_pipe, at++), err);
-    if (status == NM_OK)
-        NM_FAULT(NM_POINT_WM_WRITTEN);
-    return status;
+    if (status != NM_OK)
+        return status;
+    NM_FAULT(NM_POINT_WM_WRITTEN);
+    if (rt->failures)
+        nm_log(NM_INFO, "recovered", "going on after %u failures", rt->failures);
+    rt->failures = 0;
+    return NM_OK;
 }
 
 static enum nm_status commit_in_time(struct nm_runtime *rt, struct nm_error *err)

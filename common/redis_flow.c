@@ -84,7 +84,7 @@ bool nm_redis_wants_write(const struct nm_redis *redis)
 
 size_t nm_redis_in_flight(const struct nm_redis *redis)
 {
-    return redis->n_in_flight;
+    return !redis ? 0 : redis->n_in_flight;
 }
 
 int64_t nm_redis_deadline_ms(const struct nm_redis *redis)
