@@ -497,6 +497,41 @@ static void exec__long_pipe_does_not_dead_lock(void **state)
     fixture_free(f);
 }
 
+/* The same in a hundred thousand commands of many pipes, all of them submitted before one answer is read. */
+static void submit__many_pipes_do_not_dead_lock(void **state)
+{
+    (void)state;
+    enum { PIPES = 200, COMMANDS = 500, BYTES = 420 };
+    char reply[BYTES + 16];
+    int head = snprintf(reply, sizeof reply, "$%d\r\n", BYTES);
+    memset(reply + head, 'r', BYTES);
+    memcpy(reply + head + BYTES, "\r\n", 3);
+    const struct fake_rule rules[] = {{"GET", reply, FAKE_GO_ON}, {0}};
+    struct fixture *f = opened(rules, 2000);
+    struct nm_pipe *pipe = calloc(PIPES, sizeof *pipe);
+    assert_non_null(pipe);
+    for (size_t p = 0; p < PIPES; p++) {
+        for (int i = 0; i < COMMANDS; i++)
+            add_words(&pipe[p], "GET", reply + head);
+        assert_int_equal(nm_redis_submit(f->redis, &pipe[p], &f->err), NM_OK);
+    }
+    assert_true(nm_redis_wants_write(f->redis));
+    struct nm_pipe last = {0};
+    add_words(&last, "GET", "last");
+    if (nm_redis_exec(f->redis, &last, &f->err) != NM_OK)
+        fail_msg("%s", f->err.msg);
+    assert_int_equal(nm_redis_in_flight(f->redis), 0);
+    for (size_t p = 0; p < PIPES; p++) {
+        assert_true(nm_pipe_done(&pipe[p]));
+        for (size_t i = 0; i < COMMANDS; i++)
+            assert_int_equal(nm_pipe_reply(&pipe[p], i)->len, BYTES);
+        nm_pipe_clear(&pipe[p]);
+    }
+    nm_pipe_clear(&last);
+    free(pipe);
+    fixture_free(f);
+}
+
 /* ---- scripts ---- */
 
 static void load__what_the_server_may_say(void **state)
@@ -546,6 +581,7 @@ int main(void)
         cmocka_unit_test(probe__sees_what_happened_meanwhile),
         cmocka_unit_test(exec__limit_grows_with_the_pipe),
         cmocka_unit_test(exec__long_pipe_does_not_dead_lock),
+        cmocka_unit_test(submit__many_pipes_do_not_dead_lock),
         cmocka_unit_test(load__what_the_server_may_say),
     };
     return cmocka_run_group_tests_name("redis", tests, NULL, NULL);

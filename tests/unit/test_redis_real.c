@@ -1,9 +1,11 @@
 /* test_redis_real.c - the Redis connection against a real redis-server: long pipelines, big values, a server that stops
  * answering, and the errors that only a real one words right. Servers that misbehave: test_redis.c. */
 #include "fake_redis.h"
+#include "newsmill/clock.h"
 #include "real_redis.h"
 #include "redis_internal.h"
 
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -128,6 +130,137 @@ static void exec__one_value_of_twenty_mebibytes_there_and_back(void **state)
     free(value);
     fixture_free(f);
 }
+
+/* ---- several pipes in flight ---- */
+
+/* Waits for the socket, then moves what it takes and gives. */
+static enum nm_status wait_and_advance(struct fixture *f)
+{
+    struct pollfd fd = {.fd = nm_redis_fd(f->redis),
+                        .events = (short)(POLLIN | (nm_redis_wants_write(f->redis) ? POLLOUT : 0))};
+    int64_t left_ms = nm_redis_deadline_ms(f->redis) - nm_boottime_ms();
+    (void)poll(&fd, 1, left_ms < 0 ? 0 : (int)left_ms);
+    return nm_redis_advance(f->redis, &f->err);
+}
+
+static void submit__a_hundred_thousand_commands_in_flight(void **state)
+{
+    (void)state;
+    enum { PIPES = 1000, COMMANDS = 100, BYTES = 420 };
+    struct fixture *f = opened(NULL, 20000);
+    struct nm_pipe *pipe = calloc(PIPES, sizeof *pipe);
+    char value[BYTES + 1];
+    assert_non_null(pipe);
+    memset(value, 'v', BYTES);
+    value[BYTES] = '\0';
+    for (size_t p = 0; p < PIPES; p++) {
+        for (int i = 0; i < COMMANDS; i++)
+            add(&pipe[p], i % 2 ? "ECHO" : "INCR", i % 2 ? value : "counter", NULL, NULL);
+        assert_int_equal(nm_redis_submit(f->redis, &pipe[p], &f->err), NM_OK);
+    }
+    while (nm_redis_in_flight(f->redis) > 0)
+        if (wait_and_advance(f) != NM_OK)
+            fail_msg("%s", f->err.msg);
+    for (size_t p = 0; p < PIPES; p++) {
+        assert_true(nm_pipe_done(&pipe[p]));
+        for (size_t i = 0; i < COMMANDS; i += 2) {
+            assert_int_equal(nm_reply_int(nm_pipe_reply(&pipe[p], i), 0), (p * COMMANDS + i) / 2 + 1);
+            assert_string_equal(nm_pipe_reply(&pipe[p], i + 1)->str, value);
+        }
+        nm_pipe_clear(&pipe[p]);
+    }
+    free(pipe);
+    fixture_free(f);
+}
+
+/* A pipe of one INCR and up to `most` ECHOs of up to 3000 bytes; its replies are checked by check_random(). */
+static void fill_random(struct nm_pipe *pipe, const char *text, unsigned *seed, unsigned most)
+{
+    add(pipe, "INCR", "counter", NULL, NULL);
+    for (unsigned n = (unsigned)rand_r(seed) % (most + 1); n > 0; n--) {
+        (void)nm_pipe_command(pipe, 2);
+        nm_pipe_str(pipe, "ECHO");
+        nm_pipe_arg(pipe, text, (size_t)rand_r(seed) % 3000);
+    }
+}
+
+static void check_random(struct nm_pipe *pipe, const char *text, unsigned seed, unsigned most, size_t nth)
+{
+    assert_true(nm_pipe_done(pipe));
+    assert_int_equal(nm_reply_int(nm_pipe_reply(pipe, 0), -1), nth);
+    assert_int_equal(pipe->n_commands, (unsigned)rand_r(&seed) % (most + 1) + 1);
+    for (size_t i = 1; i < pipe->n_commands; i++) {
+        size_t len = (size_t)rand_r(&seed) % 3000;
+        assert_int_equal(nm_pipe_reply(pipe, i)->len, len);
+        assert_memory_equal(nm_pipe_reply(pipe, i)->str, text, len);
+    }
+    nm_pipe_reset(pipe);
+}
+
+static void submit__random_interleavings(void **state)
+{
+    (void)state;
+    enum { RING = 64, ROUNDS = 20000, MOST = 12 };
+    struct fixture *f = opened(NULL, 20000);
+    struct nm_pipe *pipe = calloc(RING, sizeof *pipe);
+    unsigned seeds[RING], seed = (unsigned)nm_boottime_ms();
+    char text[3000];
+    assert_non_null(pipe);
+    print_message("seed %u\n", seed);
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (char)rand_r(&seed);
+    size_t begun = 0, checked = 0;
+    for (int round = 0; round < ROUNDS || checked < begun; round++) {
+        unsigned dice = (unsigned)rand_r(&seed) % 16;
+        enum nm_status status = NM_OK;
+        if (round < ROUNDS && dice < 9 && begun - checked < RING) {
+            struct nm_pipe *next = &pipe[begun % RING];
+            seeds[begun++ % RING] = seed;
+            fill_random(next, text, &seed, MOST);
+            status = (dice ? nm_redis_submit : nm_redis_exec)(f->redis, next, &f->err);
+        } else {
+            status = dice < 14 || begun == checked ? nm_redis_advance(f->redis, &f->err) : wait_and_advance(f);
+        }
+        if (status != NM_OK)
+            fail_msg("round %d: %s", round, f->err.msg);
+        for (; checked < begun && nm_pipe_done(&pipe[checked % RING]); checked++)
+            check_random(&pipe[checked % RING], text, seeds[checked % RING], MOST, checked + 1);
+        assert_int_equal(nm_redis_in_flight(f->redis), begun - checked);
+    }
+    for (size_t i = 0; i < RING; i++)
+        nm_pipe_clear(&pipe[i]);
+    free(pipe);
+    fixture_free(f);
+}
+
+/* A server that stops, or dies, with pipes in flight: what it answered is kept, the rest is the owner's again. */
+static void submit__server_stops_or_dies_in_the_middle(void **state)
+{
+    (void)state;
+    static const int signals[] = {SIGSTOP, SIGKILL};
+    for (size_t s = 0; s < 2; s++) {
+        struct fixture *f = opened(NULL, 300);
+        struct nm_pipe pipe[3] = {0};
+        add(&pipe[0], "SET", "k", "1", NULL);
+        assert_int_equal(nm_redis_exec(f->redis, &pipe[0], &f->err), NM_OK);
+        real_redis_signal(f->server, signals[s]);
+        enum nm_status status = NM_OK;
+        for (size_t i = 1; i < 3 && status == NM_OK; i++) {
+            add(&pipe[i], "INCR", "k", NULL, NULL);
+            status = nm_redis_submit(f->redis, &pipe[i], &f->err);
+        }
+        while (status == NM_OK)
+            status = wait_and_advance(f);
+        assert_int_equal(status, NM_RETRY);
+        assert_false(nm_redis_alive(f->redis));
+        assert_true(nm_pipe_done(&pipe[0]) && !nm_pipe_done(&pipe[1]) && !nm_pipe_done(&pipe[2]));
+        for (size_t i = 0; i < 3; i++)
+            nm_pipe_clear(&pipe[i]);
+        fixture_free(f);
+    }
+}
+
+/* ---- failures ---- */
 
 static void exec__stopped_server_times_out_and_comes_back(void **state)
 {
@@ -275,6 +408,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exec__fifty_thousand_commands_twenty_mebibytes),
         cmocka_unit_test(exec__one_value_of_twenty_mebibytes_there_and_back),
+        cmocka_unit_test(submit__a_hundred_thousand_commands_in_flight),
+        cmocka_unit_test(submit__random_interleavings),
+        cmocka_unit_test(submit__server_stops_or_dies_in_the_middle),
         cmocka_unit_test(exec__stopped_server_times_out_and_comes_back),
         cmocka_unit_test(exec__killed_server_is_retry),
         cmocka_unit_test(exec__errors_as_the_server_words_them),
