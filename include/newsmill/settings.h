@@ -25,9 +25,12 @@ struct nm_settings {
     struct {
         char *level, *format;
     } log;
+    struct {
+        char *listen; /* "host:port", "[v6]:port"; "": switched off */
+    } admin;
     struct nm_stream_settings stream[NM_N_STREAMS];
     struct {
-        long long batch_items, batch_bytes, batch_ms, commit_ms, drain_ms, stop_ms;
+        long long batch_items, batch_bytes, batch_ms, commit_ms, drain_ms, stop_ms, stall_ms;
         char *start; /* oldest, newest or a time */
     } runtime;
     long long keep_days;
