@@ -175,7 +175,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     struct nm_admin *admin = cls;
     struct nm_buf body = {0};
     const struct page *page = find_page(url);
-    (void)version, (void)upload, (void)upload_len, (void)state;
+    (void)version, (void)upload, (void)state;
+    *upload_len = 0; /* nothing of a body is kept */
     if (!page) {
         nm_buf_adds(&body, "not found: the pages are /livez /readyz /metrics /status\n");
         return answer(connection, MHD_HTTP_NOT_FOUND, plain, &body);

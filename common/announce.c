@@ -14,24 +14,23 @@
 
 static int compare_partitions(const void *a, const void *b)
 {
-    const struct nm_partition_report *x = *(const struct nm_partition_report *const *)a;
-    const struct nm_partition_report *y = *(const struct nm_partition_report *const *)b;
+    const struct nm_partition_report *x = a, *y = b;
     int by_stream = strcmp(x->stream, y->stream);
     return by_stream ? by_stream : (x->partition > y->partition) - (x->partition < y->partition);
 }
 
 /* [{"stream", "partitions": [...]}] of the sorted rows; NULL: out of memory. */
-static json_t *group_rows(const struct nm_partition_report *const *row, size_t n)
+static json_t *group_rows(const struct nm_partition_report *row, size_t n)
 {
     json_t *list = json_array(), *numbers = NULL;
     bool ok = list != NULL;
     for (size_t i = 0; ok && i < n; i++) {
-        if (i == 0 || strcmp(row[i - 1]->stream, row[i]->stream) != 0) {
+        if (i == 0 || strcmp(row[i - 1].stream, row[i].stream) != 0) {
             numbers = json_array();
-            ok = json_array_append_new(list,
-                                       json_pack("{s:s, s:o}", "stream", row[i]->stream, "partitions", numbers)) == 0;
+            ok = json_array_append_new(list, json_pack("{s:s, s:o}", "stream", row[i].stream, "partitions", numbers)) ==
+                 0;
         }
-        ok = ok && json_array_append_new(numbers, json_integer(row[i]->partition)) == 0;
+        ok = ok && json_array_append_new(numbers, json_integer(row[i].partition)) == 0;
     }
     if (ok)
         return list;
@@ -41,11 +40,11 @@ static json_t *group_rows(const struct nm_partition_report *const *row, size_t n
 
 static json_t *partitions(const struct nm_report *report)
 {
-    const struct nm_partition_report **row = calloc(report->n_partitions + 1, sizeof *row);
+    struct nm_partition_report *row = calloc(report->n_partitions + 1, sizeof *row);
     if (!row)
         return NULL;
     for (size_t i = 0; i < report->n_partitions; i++)
-        row[i] = &report->partition[i];
+        row[i] = report->partition[i];
     qsort(row, report->n_partitions, sizeof *row, compare_partitions);
     json_t *list = group_rows(row, report->n_partitions);
     free(row);
