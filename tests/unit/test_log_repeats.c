@@ -252,7 +252,7 @@ static void lines__a_long_repeat_is_cut_and_marked(void **state)
 
 #define THREADS  4
 #define MESSAGES 10
-#define ROUNDS   200
+#define ROUNDS   3000
 
 static void *chatter(void *arg)
 {

@@ -24,8 +24,8 @@ struct child {
     int orders, log;
 };
 
-/* 'b': a beat; 'o': opens and closes another watchdog; the end of the pipe: closes the watchdog and ends. Between two
- * orders it is stuck in read(), as a worker's thread may be. */
+/* 'b': a beat; 'o': opens and closes another watchdog; 'p': answers on stderr; the end of the pipe: closes the watchdog
+ * and ends. Between two orders it is stuck in read(), as a worker's thread may be. */
 static void obey(int orders, long long limit_ms)
 {
     struct nm_watchdog *watchdog = NULL;
@@ -37,6 +37,8 @@ static void obey(int orders, long long limit_ms)
         struct nm_watchdog *another = NULL;
         if (order == 'b')
             nm_watchdog_beat(watchdog);
+        else if (order == 'p')
+            (void)!write(STDERR_FILENO, "p", 1);
         else if (nm_watchdog_open(3600000, &another, NULL) == NM_OK)
             nm_watchdog_close(another);
     }
@@ -142,6 +144,9 @@ static void stopped__is_not_stuck(void **state)
     char text[2000];
     struct child child = start(2000);
     tell(&child, 'b');
+    tell(&child, 'p');
+    assert_int_equal(read(child.log, text, 1), 1); /* it has come so far */
+    let_pass(&child, 400, 50, 0);                  /* and the watchdog has seen the beat */
     assert_int_equal(kill(child.pid, SIGSTOP), 0);
     int status = 0;
     assert_int_equal(waitpid(child.pid, &status, WUNTRACED), child.pid);
