@@ -2,8 +2,9 @@
  *
  * libmicrohttpd speaks HTTP; it is driven from a thread of ours (its external event loop on epoll), so that a
  * connection can be ended when its time is over, however slowly its bytes come: the library's own limit is for silence
- * only. One request a connection: then nobody who keeps one open takes the place of another. A request that does not
- * fit into MEMORY_BYTES is refused by the library.
+ * only, and it is also what ends a peer that closed its side in the middle of a request. One request a connection: then
+ * nobody who keeps one open takes the place of another. A request that does not fit into MEMORY_BYTES is refused by the
+ * library.
  *
  * Threads: the worker's thread publishes, the thread of the endpoint reads; the report stands between them under a
  * lock. A copy is made outside of the lock in one of two arenas while the other one is shown. All signals are blocked
@@ -14,6 +15,7 @@
 #include "newsmill/clock.h"
 #include "newsmill/log.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <poll.h>
@@ -27,11 +29,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define MAX_CONNECTIONS 32
-#define MEMORY_BYTES    16384 /* of a connection: its request, and what of the response is on its way */
-#define SILENCE_S       5
-#define CONNECTION_MS   10000 /* from the first byte to the last */
-#define TURN_MS         500
+#define MEMORY_BYTES 16384 /* of a connection: its request, and what of the response is on its way */
+#define TURN_MS      500   /* how often the age of connections is looked at, at least */
+
+const struct nm_admin_limits nm_admin_default_limits = {
+    .connections = NM_ADMIN_CONNECTIONS, .silence_s = 5, .connection_ms = 10000};
 
 struct connection {
     int fd; /* -1: free */
@@ -43,12 +45,13 @@ struct nm_admin {
     struct nm_metrics *metrics;
     char address[300];
     int64_t opened_ms;
+    struct nm_admin_limits limits;
 
     struct MHD_Daemon *daemon; /* NULL: switched off */
     pthread_t thread;
     int wake; /* eventfd */
     atomic_bool closing;
-    struct connection connection[MAX_CONNECTIONS]; /* the endpoint's thread only */
+    struct connection connection[NM_ADMIN_CONNECTIONS]; /* the endpoint's thread only */
 
     pthread_mutex_t lock; /* of the four below */
     struct nm_arena arena[2];
@@ -200,7 +203,7 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **s
     if (!info)
         return;
     int from = code == MHD_CONNECTION_NOTIFY_STARTED ? -1 : info->connect_fd;
-    for (size_t i = 0; i < MAX_CONNECTIONS; i++) {
+    for (size_t i = 0; i < NM_ADMIN_CONNECTIONS; i++) {
         if (admin->connection[i].fd != from)
             continue;
         bool started = from < 0;
@@ -213,9 +216,9 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **s
 static void end_late(struct nm_admin *admin)
 {
     int64_t now_ms = nm_boottime_ms();
-    for (size_t i = 0; i < MAX_CONNECTIONS; i++) {
+    for (size_t i = 0; i < NM_ADMIN_CONNECTIONS; i++) {
         const struct connection *at = &admin->connection[i];
-        if (at->fd >= 0 && now_ms - at->since_ms > CONNECTION_MS)
+        if (at->fd >= 0 && now_ms - at->since_ms > admin->limits.connection_ms)
             (void)shutdown(at->fd, SHUT_RDWR);
     }
 }
@@ -235,10 +238,11 @@ static void *serve(void *arg)
     struct nm_admin *admin = arg;
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(admin->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     struct pollfd fds[2] = {{.fd = info->epoll_fd, .events = POLLIN}, {.fd = admin->wake, .events = POLLIN}};
+    int turn_ms = admin->limits.connection_ms < 2 * TURN_MS ? admin->limits.connection_ms / 2 : TURN_MS;
     while (!atomic_load(&admin->closing)) {
         MHD_UNSIGNED_LONG_LONG wanted = 0;
-        int wait_ms = TURN_MS;
-        if (MHD_get_timeout(admin->daemon, &wanted) == MHD_YES && wanted < TURN_MS)
+        int wait_ms = turn_ms;
+        if (MHD_get_timeout(admin->daemon, &wanted) == MHD_YES && wanted < (unsigned)turn_ms)
             wait_ms = (int)wanted;
         (void)poll(fds, 2, wait_ms);
         (void)MHD_run(admin->daemon);
@@ -265,9 +269,9 @@ static enum nm_status start(struct nm_admin *admin, int fd, struct nm_error *err
 {
     admin->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, admin, MHD_OPTION_EXTERNAL_LOGGER, on_library_log,
-        NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SILENCE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_BYTES,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, admin, MHD_OPTION_END);
+        NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, admin->limits.connections,
+        MHD_OPTION_CONNECTION_TIMEOUT, admin->limits.silence_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)MEMORY_BYTES, MHD_OPTION_NOTIFY_CONNECTION, on_connection, admin, MHD_OPTION_END);
     if (!admin->daemon)
         return nm_fail(err, NM_FATAL, "the admin endpoint on %s cannot be started", admin->address);
     int code = start_thread(admin);
@@ -278,8 +282,8 @@ static enum nm_status start(struct nm_admin *admin, int fd, struct nm_error *err
     return nm_fail(err, NM_FATAL, "no thread for the admin endpoint: %s", strerror(code));
 }
 
-enum nm_status nm_admin_open(const struct nm_settings *settings, const char *worker, struct nm_metrics *metrics,
-                             struct nm_admin **out, struct nm_error *err)
+enum nm_status nm_admin_open_limited(const struct nm_settings *settings, const char *worker, struct nm_metrics *metrics,
+                                     const struct nm_admin_limits *limits, struct nm_admin **out, struct nm_error *err)
 {
     struct nm_listen listen = {0};
     struct nm_error why = {0};
@@ -294,8 +298,10 @@ enum nm_status nm_admin_open(const struct nm_settings *settings, const char *wor
     admin->worker = worker;
     admin->ns = settings->ns;
     admin->metrics = metrics;
+    assert(limits->connections <= NM_ADMIN_CONNECTIONS);
+    admin->limits = *limits;
     admin->opened_ms = nm_boottime_ms();
-    for (size_t i = 0; i < MAX_CONNECTIONS; i++)
+    for (size_t i = 0; i < NM_ADMIN_CONNECTIONS; i++)
         admin->connection[i].fd = -1;
     enum nm_status status = NM_OK;
     admin->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -311,6 +317,12 @@ enum nm_status nm_admin_open(const struct nm_settings *settings, const char *wor
     }
     *out = admin;
     return NM_OK;
+}
+
+enum nm_status nm_admin_open(const struct nm_settings *settings, const char *worker, struct nm_metrics *metrics,
+                             struct nm_admin **out, struct nm_error *err)
+{
+    return nm_admin_open_limited(settings, worker, metrics, &nm_admin_default_limits, out, err);
 }
 
 void nm_admin_close(struct nm_admin *admin)

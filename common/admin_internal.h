@@ -31,4 +31,17 @@ unsigned nm_page_livez(const struct nm_admin_view *view, struct nm_buf *out);
 unsigned nm_page_readyz(const struct nm_admin_view *view, struct nm_buf *out);
 unsigned nm_page_status(const struct nm_admin_view *view, struct nm_buf *out);
 
+/* Bounds of the server; the contract's nm_admin_open() takes nm_admin_default_limits. */
+struct nm_admin_limits {
+    unsigned connections; /* at most NM_ADMIN_CONNECTIONS; further ones wait                */
+    unsigned silence_s;   /* a connection that says nothing for so long is closed           */
+    int connection_ms;    /* a connection that lasts longer is closed, whatever it says     */
+};
+#define NM_ADMIN_CONNECTIONS 32
+extern const struct nm_admin_limits nm_admin_default_limits;
+
+NM_MUST_USE enum nm_status nm_admin_open_limited(const struct nm_settings *settings, const char *worker,
+                                                 struct nm_metrics *metrics, const struct nm_admin_limits *limits,
+                                                 struct nm_admin **out, struct nm_error *err);
+
 #endif

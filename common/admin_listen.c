@@ -47,7 +47,7 @@ enum nm_status nm_listen_parse(const char *text, struct nm_listen *out, struct n
         return not_an_address(text, err);
     memcpy(found.host, host, len);
     memcpy(found.port, colon + 1, strlen(colon + 1) + 1);
-    static const char v6_bytes[] = "0123456789abcdefABCDEF:.%";
+    static const char v6_bytes[] = "0123456789abcdefABCDEF:.";
     static const char name_bytes[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-_";
     size_t good = v6 ? strspn(found.host, v6_bytes) : strspn(found.host, name_bytes);
     if (found.host[good] != '\0')
