@@ -2,6 +2,7 @@
  *
  * A rebalance event is only noted in librdkafka's callback and served by the loop, which finishes what is in flight
  * first. Where the partitions are taken up is decided in resume.c. */
+#include "newsmill/clock.h"
 #include "newsmill/fault.h"
 #include "newsmill/log.h"
 #include "runtime_internal.h"
@@ -71,6 +72,7 @@ void nm_assignment_drop(struct nm_runtime *rt)
 
 static void forget_parts(struct nm_runtime *rt)
 {
+    nm_observe_forget(rt);
     for (size_t i = 0; i < rt->n_parts; i++)
         nm_breaker_clear(&rt->part[i].breaker);
     free(rt->part);
@@ -99,6 +101,7 @@ static enum nm_status take_assignment(struct nm_runtime *rt, struct nm_error *er
         part[n].input = input;
         part[n].id = list->elems[i].partition;
         part[n].rebuild_until = -1;
+        part[n].progress_ms = nm_boottime_ms();
         name_keys(rt, &part[n], list->elems[i].topic);
         n++;
     }
@@ -108,6 +111,7 @@ static enum nm_status take_assignment(struct nm_runtime *rt, struct nm_error *er
     rt->member = true;
     rt->resolved = true; /* so that the drop answers librdkafka */
     nm_drop_all(rt);
+    nm_series_add(rt->observer.rm.rebalances, 1);
     nm_log(NM_INFO, "group.assigned", "%zu partitions of group %s", n, rt->group);
     return NM_OK;
 }

@@ -52,6 +52,7 @@ bool nm_breaker_count(struct nm_breaker *breaker, const struct nm_breaker_limits
 static enum nm_status tripped(const struct nm_runtime *rt, const struct nm_partition *part, const struct nm_item *item,
                               struct nm_error *err)
 {
+    nm_series_set(rt->observer.rm.breaker_open, 1);
     const struct nm_breaker *breaker = &part->breaker;
     char what[100];
     bool streak = breaker->streak >= (size_t)rt->settings.runtime.breaker.consecutive;

@@ -34,6 +34,7 @@ static void begin_steps(struct nm_work *work, enum nm_stage stage)
 static enum nm_status ask(struct nm_runtime *rt, struct nm_work *work, struct nm_error *err)
 {
     work->asked_ms = nm_boottime_ms();
+    work->asked_ns = nm_observe_clock_ns();
     work->waiting = true;
     return nm_redis_submit(rt->redis, work->batch.pipe, err);
 }
@@ -46,6 +47,7 @@ static bool answered(struct nm_work *work)
         return true;
     if (!nm_pipe_done(batch->pipe))
         return false;
+    nm_series_observe(work->rt->observer.rm.redis_seconds, (double)(nm_observe_clock_ns() - work->asked_ns) / 1e9);
     struct nm_pipe *answer = batch->pipe;
     batch->pipe = batch->replies;
     batch->replies = answer;
@@ -141,7 +143,10 @@ static enum nm_status advance_judge(struct nm_runtime *rt, struct nm_work *work,
     if (status != NM_OK)
         return status;
     work->stage = NM_STAGE_SENT; /* from the first message on */
-    return nm_produce(rt, work, err);
+    nm_observe_phase(rt, NM_PHASE_PRODUCE);
+    status = nm_produce(rt, work, err);
+    nm_observe_phase(rt, NM_PHASE_PROCESS);
+    return status;
 }
 
 /* Items whose output turned out to be old news go round again; dead letters and the rest are done. */
@@ -169,6 +174,7 @@ static enum nm_status after_reported(struct nm_runtime *rt, struct nm_work *work
             return nm_fail(err, NM_RETRY, "the same ids keep changing under a batch of %zu", work->batch.n_items);
         return nm_work_start(rt, work, err);
     }
+    nm_observe_done(rt, work);
     work->stage = NM_STAGE_DONE;
     nm_pipe_reset(work->batch.pipe);
     nm_sets_clear(rt, work);
@@ -184,6 +190,7 @@ static enum nm_status advance_sent(struct nm_runtime *rt, struct nm_work *work, 
     enum nm_status status = nm_reports_look(rt, work, &all, err);
     if (status != NM_OK || !all)
         return status;
+    nm_series_observe(rt->observer.rm.produce_seconds, (double)(nm_observe_clock_ns() - work->sent_ns) / 1e9);
     if (!rt->worker->reported)
         return after_reported(rt, work, err);
     begin_steps(work, NM_STAGE_REPORTED);

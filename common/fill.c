@@ -47,8 +47,10 @@ static void note_position(struct nm_runtime *rt, struct nm_partition *part, stru
 {
     struct nm_span *span = nm_work_span(work, (size_t)(part - rt->part));
     struct nm_watermark *next = &span->next;
-    if (span->n_items++ == 0)
+    if (span->n_items++ == 0) {
         next->event_ms = part->event_ms;
+        span->first_ms = item->timestamp_ms;
+    }
     next->next = part->polled = item->offset + 1;
     next->last_ms = item->timestamp_ms > 0 ? item->timestamp_ms : -1;
     next->last_crc = (int64_t)crc32(0, (const Bytef *)item->value, (uInt)item->value_len);
@@ -102,7 +104,9 @@ static enum nm_status add_message(struct nm_runtime *rt, struct nm_work *work, r
 void nm_on_consumer_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 {
     (void)rk;
-    (void)opaque;
+    struct nm_runtime *rt = opaque;
+    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+        rt->kafka_down = true;
     bool missing = code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
                    code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
     if (missing)

@@ -9,11 +9,18 @@
  * line for some readers, leave as escapes; bytes that are not UTF-8 leave as U+FFFD. In JSON the message stands before
  * the members that say where, so room for those is kept free.
  *
+ * Lines that repeat are counted in a table (log_repeats.c) under a lock, which is never held while a line is written:
+ * whoever is stuck in a write stops nobody else, the watchdog's last line least of all.
+ *
  * Threads: nm_log_setup() comes first, alone; after it the settings are only read. */
 #include "newsmill/log.h"
 
+#include "log_internal.h"
+#include "newsmill/clock.h"
+
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -39,6 +46,9 @@ static struct {
     bool json;
 } log_settings = {"newsmill", NM_INFO, true};
 
+static pthread_mutex_t repeats_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct nm_repeats repeats;
+
 static const char *const level_words[] = {"debug", "info", "warn", "error"};
 
 void nm_log_setup(const char *worker, const char *level, bool json)
@@ -46,6 +56,7 @@ void nm_log_setup(const char *worker, const char *level, bool json)
     log_settings.worker = worker;
     log_settings.level = NM_INFO;
     log_settings.json = json;
+    memset(&repeats, 0, sizeof repeats);
     for (size_t i = 0; i < sizeof level_words / sizeof *level_words; i++)
         if (strcmp(level, level_words[i]) == 0)
             log_settings.level = (enum nm_log_level)i;
@@ -184,18 +195,21 @@ static void put_head(struct line *line, enum nm_log_level level, const char *eve
     puts_line(line, ": ");
 }
 
-static void put_message(struct line *line, const char *fmt, va_list args)
+struct message {
+    char text[LINE_BYTES]; /* still more than there is room for: put_text() cuts at a character */
+    size_t len;
+    bool cut;
+};
+
+static void format_message(struct message *message, const char *fmt, va_list args)
 {
-    char text[LINE_BYTES];
-    int n = vsnprintf(text, sizeof text, fmt, args);
-    if (n < 0) {
-        puts_line(line, "(a message that cannot be formatted)");
-        return;
-    }
-    bool cut = (size_t)n >= sizeof text;
-    size_t len =
-        cut ? sizeof text - 1 : (size_t)n; /* still more than there is room for: put_text() cuts at a character */
-    put_text(line, text, len, sizeof line->data - line->len - WHERE_BYTES, cut);
+    static const char bad[] = "(a message that cannot be formatted)";
+    int n = vsnprintf(message->text, sizeof message->text, fmt, args);
+    if (n < 0)
+        memcpy(message->text, bad, sizeof bad);
+    size_t len = n < 0 ? sizeof bad - 1 : (size_t)n;
+    message->cut = len >= sizeof message->text;
+    message->len = message->cut ? sizeof message->text - 1 : len;
 }
 
 static void put_where(struct line *line, const struct nm_where *where)
@@ -220,20 +234,75 @@ static void send_line(const struct line *line)
     (void)written; /* nobody is left to tell */
 }
 
-static void log_line(enum nm_log_level level, const char *event, const struct nm_where *where, const char *fmt,
-                     va_list args)
+static void write_line(enum nm_log_level level, const char *event, const struct message *message,
+                       const struct nm_where *where, uint64_t n_repeats)
 {
-    int saved_errno = errno;
     struct line line = {.json = log_settings.json};
     put_head(&line, level, event);
-    put_message(&line, fmt, args);
+    put_text(&line, message->text, message->len, sizeof line.data - line.len - WHERE_BYTES, message->cut);
     if (line.json)
         puts_line(&line, "\"");
     if (where)
         put_where(&line, where);
+    if (n_repeats)
+        put_number(&line, "repeats", (long long)n_repeats);
     puts_line(&line, line.json ? "}\n" : "\n");
     send_line(&line);
+}
+
+static void write_repeat(const struct nm_repeat *repeat)
+{
+    struct nm_where where = {.id = *repeat->id ? repeat->id : NULL,
+                             .stream = *repeat->stream ? repeat->stream : NULL,
+                             .partition = repeat->partition,
+                             .offset = repeat->offset};
+    struct message message = {.len = repeat->len, .cut = repeat->len >= sizeof repeat->text};
+    if (message.cut)
+        message.len = sizeof repeat->text - 1;
+    memcpy(message.text, repeat->text, message.len);
+    write_line(repeat->level, repeat->event, &message, &where, repeat->n);
+}
+
+static void write_due(int64_t now_ms)
+{
+    struct nm_repeat repeat;
+    bool due = true;
+    while (due) {
+        (void)pthread_mutex_lock(&repeats_lock);
+        due = nm_repeats_due(&repeats, now_ms, &repeat);
+        (void)pthread_mutex_unlock(&repeats_lock);
+        if (due)
+            write_repeat(&repeat);
+    }
+}
+
+static void log_line(enum nm_log_level level, const char *event, const struct nm_where *where, const char *fmt,
+                     va_list args)
+{
+    int saved_errno = errno;
+    struct message message;
+    struct nm_repeat displaced;
+    int64_t now_ms = nm_boottime_ms();
+    format_message(&message, fmt, args);
+    write_due(now_ms);
+    (void)pthread_mutex_lock(&repeats_lock);
+    bool new = nm_repeats_new(&repeats, level, event, message.text, message.len, where, now_ms, &displaced);
+    (void)pthread_mutex_unlock(&repeats_lock);
+    if (new &&displaced.n > 0)
+        write_repeat(&displaced);
+    if (new)
+        write_line(level, event, &message, where, 0);
     errno = saved_errno;
+}
+
+void nm_log_tick(void)
+{
+    write_due(nm_boottime_ms());
+}
+
+void nm_log_flush(void)
+{
+    write_due(INT64_MAX);
 }
 
 void nm_log(enum nm_log_level level, const char *event, const char *fmt, ...)

@@ -23,12 +23,16 @@ static enum nm_status pump(struct nm_runtime *rt, bool *idle, struct nm_error *e
 {
     enum nm_status status = NM_OK;
     *idle = false;
+    nm_observe_phase(rt, NM_PHASE_ACK);
     if (rt->producer)
         (void)rd_kafka_poll(rt->producer, 0);
+    nm_observe_phase(rt, NM_PHASE_REDIS);
     if (nm_redis_in_flight(rt->redis))
         status = nm_redis_advance(rt->redis, err);
+    nm_observe_phase(rt, NM_PHASE_PROCESS);
     if (status == NM_OK)
         status = nm_works_advance(rt, err);
+    nm_observe_phase(rt, NM_PHASE_COMMIT);
     if (status == NM_OK)
         status = nm_positions_advance(rt, idle, err);
     *idle = *idle && rt->n_works == 0;
@@ -49,6 +53,7 @@ static void wait_for_something(struct nm_runtime *rt, int64_t until_ms)
         fd[1].fd = nm_redis_fd(rt->redis);
         fd[1].events = (short)(POLLIN | (nm_redis_wants_write(rt->redis) ? POLLOUT : 0));
     }
+    nm_observe_phase(rt, NM_PHASE_IDLE);
     if (left_ms > 0 && poll(fd, 2, (int)left_ms) > 0 && (fd[0].revents & POLLIN)) {
         uint64_t n;
         (void)!read(rt->wake_fd, &n, sizeof n);
@@ -63,6 +68,7 @@ enum nm_status nm_drain(struct nm_runtime *rt, int64_t ms, struct nm_error *err)
         nm_work_release(rt, filling);
     for (;;) {
         bool idle;
+        nm_watchdog_beat(rt->observer.watchdog);
         enum nm_status status = pump(rt, &idle, err);
         if (status != NM_OK || idle)
             return status;
@@ -88,7 +94,7 @@ void nm_drop_all(struct nm_runtime *rt)
         nm_redis_close(rt->redis);
         rt->redis = NULL;
     }
-    rt->wm_waiting = rt->peers.waiting = false;
+    rt->wm_waiting = rt->peers.waiting = rt->observer.waiting = false;
     nm_sets_reset(rt);
     nm_assignment_drop(rt);
 }
@@ -106,6 +112,8 @@ static enum nm_status idle(struct nm_runtime *rt, int64_t ms, struct nm_error *e
             break;
         bool got;
         status = nm_poll_idle(rt, (int)least(left_ms, NM_POLL_MS), &got, err);
+        if (status == NM_OK)
+            status = nm_observe_tick(rt, err);
     }
     return status;
 }
@@ -120,6 +128,7 @@ static int64_t backoff_ms(unsigned failures)
 static enum nm_status recover(struct nm_runtime *rt, const struct nm_error *why, struct nm_error *err)
 {
     rt->failures++;
+    nm_observe_retry(rt, why);
     if ((rt->failures & (rt->failures - 1)) == 0) /* the 1st, 2nd, 4th, ... in a row */
         nm_log(NM_WARN, "retry", "%s; dropping what is in memory and going on from the watermark (%u in a row)",
                why->msg, rt->failures);
@@ -212,10 +221,13 @@ static enum nm_status work(struct nm_runtime *rt, struct nm_error *err)
         status = nm_resume_rebuilt(rt, err);
     if (status == NM_OK && rt->resolved)
         status = nm_sets_advance(rt, err);
+    nm_observe_phase(rt, NM_PHASE_POLL);
     if (status == NM_OK && rt->resolved)
         status = nm_fill(rt, &busy, err);
+    nm_observe_phase(rt, NM_PHASE_PROCESS);
     if (status == NM_OK)
         status = nm_works_advance(rt, err);
+    nm_observe_phase(rt, NM_PHASE_COMMIT);
     if (status == NM_OK && nm_boottime_ms() - rt->last_commit_ms >= rt->settings.runtime.commit_ms)
         status = nm_commit(rt, false, err);
     if (status == NM_OK && !busy && rt->rebalance == NM_REBALANCE_NONE)
@@ -242,6 +254,7 @@ static enum nm_status stop(struct nm_runtime *rt, struct nm_error *err)
     enum nm_status status = nm_drain(rt, rt->settings.runtime.drain_ms, &why);
     if (status == NM_OK) {
         nm_guard_end(rt);
+        nm_observe_leave(rt);
         return nm_commit(rt, true, err);
     }
     if (status == NM_RETRY) { /* read again at the next start */
@@ -267,6 +280,8 @@ enum nm_status nm_loop(struct nm_runtime *rt, struct nm_error *err)
     while (!nm_stop_requested && status == NM_OK) {
         struct nm_error why = {0};
         status = turn(rt, &why);
+        if (status == NM_OK)
+            status = nm_observe_tick(rt, &why);
         if (status == NM_RETRY)
             status = recover(rt, &why, err);
         else if (status != NM_OK && err)

@@ -177,6 +177,7 @@ static enum nm_status produce_one(struct nm_runtime *rt, struct nm_work *work, c
             RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(work), RD_KAFKA_V_END);
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
             work->outstanding++;
+            nm_series_add(rt->observer.rm.messages_out[output->stream], 1);
             return NM_OK;
         }
         if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) { /* ends: every message is delivered or fails in time */
@@ -200,6 +201,7 @@ enum nm_status nm_produce(struct nm_runtime *rt, struct nm_work *work, struct nm
     if (status == NM_OK && work->batch.oom)
         status = nm_fail(err, NM_FATAL, "out of memory for a batch's outputs");
     work->sent_ms = nm_boottime_ms();
+    work->sent_ns = nm_observe_clock_ns();
     for (size_t i = 0; status == NM_OK && i < work->batch.n_outputs; i++) {
         struct nm_output *output = &work->batch.output[i];
         if (output->taken_back)

@@ -70,6 +70,7 @@ enum nm_status nm_redis_reconnect(struct nm_runtime *rt, struct nm_error *err)
     if (warning[0])
         nm_log(NM_WARN, "redis.unsafe", "%s (redis.allowUnsafe)", warning);
     rt->redis = redis;
+    rt->redis_connects++;
     redis = NULL;
     return NM_OK;
 }

@@ -150,11 +150,14 @@ static void begin_at(struct nm_runtime *rt, struct nm_partition *part, const str
     if (part->make_wm)
         part->wm = (struct nm_watermark){.next = resume->start, .event_ms = -1, .last_ms = -1, .last_crc = -1};
     part->event_ms = part->wm.event_ms;
+    part->progress_ms = nm_boottime_ms();
     part->behind_until = facts->has_wm ? facts->end : 0;
     part->lost = resume->state_lost;
     part->held = false;
     if (resume->rolled_back && !part->rebuilt && part->resend_until < facts->end)
         part->resend_until = facts->end;
+    if (resume->state_lost || (resume->rolled_back && !part->rebuilt))
+        nm_series_add(rt->observer.rm.state_losses, 1);
     struct nm_where where = {
         .stream = nm_partition_topic(rt, part), .partition = part->id, .offset = resume->start};
     if (resume->state_lost)

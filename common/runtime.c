@@ -238,6 +238,8 @@ static enum nm_status live(struct nm_runtime *rt, struct nm_error *err)
 {
     enum nm_status status = prepare(rt, err);
     if (status == NM_OK)
+        status = nm_observe_open(rt, err);
+    if (status == NM_OK)
         status = rt->worker->init(rt->ctx, &rt->deps, err);
     if (status == NM_OK)
         status = join_group(rt, err);
@@ -250,6 +252,7 @@ static enum nm_status live(struct nm_runtime *rt, struct nm_error *err)
     (void)alarm(stop_s < CLOSE_S ? stop_s : CLOSE_S); /* a consumer of 2.0.2 whose topic was deleted never closes */
     close_runtime(rt);
     rt->worker->fini(rt->ctx);
+    nm_observe_close(rt);
     (void)alarm(0);
     return status;
 }

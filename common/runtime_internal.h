@@ -15,6 +15,7 @@
  *   assignment.c     rebalances: taking partitions and giving them back
  *   resume.c         where each partition is taken up
  *   group.c          how far the whole group is
+ *   observe.c        what the runtime tells about itself
  *   redis_session.c  what must hold after each connection to Redis
  *   watermark.c      wm, pure
  */
@@ -25,6 +26,7 @@
 #include "newsmill/kafka.h"
 #include "newsmill/watermark.h"
 #include "newsmill/worker.h"
+#include "observe.h"
 
 #include <signal.h>
 
@@ -56,6 +58,7 @@ struct nm_partition {
     int64_t asked;                 /* the last commit that was sent                  */
     int64_t resend_until;          /* offsets below: no mark suppresses an output    */
     int64_t behind_until;          /* end when it was taken up; 0 in a new group     */
+    int64_t progress_ms, seen_done; /* boot time of the last progress, or when there was nothing to do; where it was */
     int64_t rebuild_until;         /* of an input that is read for a rebuild only: its end; -1: not read now */
     bool lost;                     /* its state is gone: read again from the oldest  */
     bool held;                     /* not fetched until its rebuild input is read    */
@@ -82,6 +85,7 @@ struct nm_span {
     size_t part; /* index into runtime.part */
     struct nm_watermark next;
     size_t n_items;
+    int64_t first_ms; /* Kafka's timestamp of its first event */
     bool ends_dead; /* its last event goes to the dead letters */
     bool taken;     /* counted into the partition's position   */
 };
@@ -112,6 +116,7 @@ struct nm_work {
     int64_t asked_ms;     /* when the state that its outputs stand on was asked for, or later */
     int64_t judged_ms;    /* boot time                                          */
     int64_t sent_ms;
+    int64_t asked_ns, sent_ns; /* monotonic, for the metrics */
     size_t outstanding, n_failed; /* delivery reports */
     rd_kafka_resp_err_t first_failure;
     struct nm_span *span;
@@ -184,6 +189,9 @@ struct nm_runtime {
     int64_t set_at_ms; /* next look */
 
     unsigned failures; /* in a row, for the backoff */
+    bool kafka_down;   /* the client said that no broker answers */
+    uint64_t redis_connects;
+    struct nm_observer observer;
 };
 
 extern volatile sig_atomic_t nm_stop_requested;
@@ -283,6 +291,19 @@ NM_MUST_USE enum nm_status nm_resume_rebuilt(struct nm_runtime *rt, struct nm_er
 NM_MUST_USE enum nm_status nm_group_begin(struct nm_runtime *rt, struct nm_error *err);
 NM_MUST_USE enum nm_status nm_group_advance(struct nm_runtime *rt, struct nm_error *err);
 void nm_group_close(struct nm_runtime *rt);
+
+/* observe.c */
+NM_MUST_USE enum nm_status nm_observe_open(struct nm_runtime *rt, struct nm_error *err);
+void nm_observe_close(struct nm_runtime *rt);
+int64_t nm_observe_clock_ns(void); /* monotonic */
+/* The loop goes over to another phase; the time since the last call belongs to the one before. */
+void nm_observe_phase(struct nm_runtime *rt, enum nm_phase next);
+void nm_observe_retry(struct nm_runtime *rt, const struct nm_error *why);
+void nm_observe_done(struct nm_runtime *rt, const struct nm_work *work);
+/* Several times a second: beats, reports, announces. */
+NM_MUST_USE enum nm_status nm_observe_tick(struct nm_runtime *rt, struct nm_error *err);
+void nm_observe_forget(struct nm_runtime *rt); /* the partitions are given back */
+void nm_observe_leave(struct nm_runtime *rt);  /* a clean end */
 
 /* redis_session.c */
 NM_MUST_USE enum nm_status nm_redis_reconnect(struct nm_runtime *rt, struct nm_error *err);

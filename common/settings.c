@@ -9,6 +9,7 @@
  * Pure functions; nothing is shared between threads. */
 #include "newsmill/settings.h"
 
+#include "admin_internal.h"
 #include "newsmill/buf.h"
 #include "newsmill/datetime.h"
 #include "redis_internal.h"
@@ -82,6 +83,12 @@ static enum nm_status check_ratio(const char *value, struct nm_error *err)
     return nm_fail(err, NM_CONFIG, "is '%s', not a number above 0 and at most 1", value);
 }
 
+static enum nm_status check_listen(const char *value, struct nm_error *err)
+{
+    struct nm_listen listen;
+    return nm_listen_parse(value, &listen, err);
+}
+
 #define FIELD(member) NM_FIELD(struct nm_settings, member)
 
 /* clang-format off */
@@ -123,6 +130,9 @@ const struct nm_option nm_common_options[] = {
     {"redis.allowUnsafe", NM_OPT_BOOL, FIELD(redis.allow_unsafe), "false", 0, 0, NULL, NULL,
      "Start although Redis may evict keys or forget its data after a crash; for trials only."},
 
+    {"admin.listen", NM_OPT_STR, FIELD(admin.listen), "127.0.0.1:0", 0, 300, NULL, check_listen,
+     "Where the pages /livez /readyz /metrics /status are; port 0: a free one, shown by `newsmill ps`; empty: nowhere."},
+
     {"log.level", NM_OPT_STR, FIELD(log.level), "info", 0, 0, "debug|info|warn|error", NULL,
      "Least important lines that are written to stderr."},
     {"log.format", NM_OPT_STR, FIELD(log.format), "json", 0, 0, "json|text", NULL,
@@ -155,6 +165,8 @@ const struct nm_option nm_common_options[] = {
      "How long a stopping worker may finish and deliver what it has begun."},
     {"runtime.stopMs", NM_OPT_INT, FIELD(runtime.stop_ms), "10000", 100, 600000, NULL, NULL,
      "A worker that has not stopped by then ends at once with exit code 1."},
+    {"runtime.stallMs", NM_OPT_INT, FIELD(runtime.stall_ms), "30000", 1000, 3600000, NULL, NULL,
+     "A worker whose thread is stuck for so long ends with exit code 1; without progress for so long /livez says 503."},
     {"runtime.start", NM_OPT_STR, FIELD(runtime.start), "oldest", 1, 64, NULL, check_start,
      "Where a consumer group without committed offsets begins: oldest, newest, or a time such as 2026-01-31T12:00:00Z."},
     {"runtime.onStateLoss", NM_OPT_STR, FIELD(runtime.on_state_loss), "stop", 0, 0, "stop|rebuild", NULL,

@@ -25,9 +25,13 @@ struct nm_settings {
     struct {
         char *level, *format;
     } log;
+    struct {
+        char *listen; /* "host:port", "[v6]:port"; "": switched off */
+    } admin;
     struct nm_stream_settings stream[NM_N_STREAMS];
     struct {
         long long batch_items, batch_bytes, batch_ms, in_flight_items, in_flight_bytes, commit_ms, drain_ms, stop_ms;
+        long long stall_ms;
         char *start;         /* oldest, newest or a time */
         char *on_state_loss; /* stop, rebuild */
         char *on_gap;        /* stop, oldest, newest */
