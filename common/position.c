@@ -176,12 +176,10 @@ enum nm_status nm_positions_adopt(struct nm_runtime *rt, struct nm_error *err)
 static void note_committed(struct nm_runtime *rt, rd_kafka_resp_err_t code, const rd_kafka_topic_partition_t *told)
 {
     struct nm_partition *part = nm_partition_find(rt, nm_input_find(rt, told->topic), told->partition);
-    if (!part)
-        return;
-    if (!code && !told->err && told->offset > part->committed)
+    if (part && !code && !told->err)
         part->committed = told->offset;
-    if (part->asked <= told->offset)
-        part->asked = part->committed;
+    else if (part)
+        part->asked = part->committed; /* so that it is asked again */
 }
 
 void nm_on_committed(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list, void *opaque)
@@ -194,16 +192,26 @@ void nm_on_committed(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_pa
         note_committed(opaque, code, &list->elems[i]);
 }
 
+static void add_commit(const struct nm_runtime *rt, rd_kafka_topic_partition_list_t *list, struct nm_partition *part)
+{
+    rd_kafka_topic_partition_t *row =
+        rd_kafka_topic_partition_list_add(list, nm_partition_topic(rt, part), part->id);
+    char note[NM_COMMIT_NOTE_BYTES];
+    nm_commit_note(part->wm.redis_us, part->done < part->resend_until ? part->resend_until : 0, note);
+    row->offset = part->done;
+    row->metadata = strdup(note); /* librdkafka's list frees it */
+    row->metadata_size = row->metadata ? strlen(note) : 0;
+    part->asked = part->done;
+}
+
 enum nm_status nm_commit(struct nm_runtime *rt, bool wait, struct nm_error *err)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)rt->n_parts + 1);
     for (size_t i = 0; i < rt->n_parts; i++) {
         struct nm_partition *part = &rt->part[i];
-        /* Never backwards: a commit above wm is how the next owner sees that Redis lost writes. */
-        if (rt->worker->inputs[part->input].rebuild || part->done <= part->committed || part->done <= part->asked)
-            continue;
-        rd_kafka_topic_partition_list_add(list, nm_partition_topic(rt, part), part->id)->offset = part->done;
-        part->asked = part->done;
+        /* Backwards too: after a loss the offset must not be above what is finished in this timeline. */
+        if (!rt->worker->inputs[part->input].rebuild && !part->held && part->done != part->asked)
+            add_commit(rt, list, part);
     }
     rt->last_commit_ms = nm_boottime_ms();
     rd_kafka_resp_err_t code = list->cnt ? rd_kafka_commit(rt->consumer, list, !wait) : RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -213,5 +221,20 @@ enum nm_status nm_commit(struct nm_runtime *rt, bool wait, struct nm_error *err)
         return nm_fail(err, NM_CONFIG, "committing offsets of %s: %s", rt->group, rd_kafka_err2str(code));
     if (code)
         nm_log(NM_DEBUG, "kafka.commit", "offsets were not committed: %s", rd_kafka_err2str(code));
+    return NM_OK;
+}
+
+/* Before anything of a new timeline is sent, Kafka knows where it began. Unlike other commits this one must succeed. */
+enum nm_status nm_commit_beginning(struct nm_runtime *rt, struct nm_error *err)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)rt->n_parts + 1);
+    for (size_t i = 0; i < rt->n_parts; i++)
+        if (rt->part[i].rolled_back && !rt->part[i].held)
+            add_commit(rt, list, &rt->part[i]);
+    rd_kafka_resp_err_t code = list->cnt ? rd_kafka_commit(rt->consumer, list, 0) : RD_KAFKA_RESP_ERR_NO_ERROR;
+    rd_kafka_topic_partition_list_destroy(list);
+    if (code)
+        return nm_fail(err, nm_kafka_is_config_error(code) ? NM_CONFIG : NM_RETRY,
+                       "committing where group %s begins again: %s", rt->group, rd_kafka_err2str(code));
     return NM_OK;
 }

@@ -49,6 +49,7 @@ static enum nm_status read_committed(struct nm_runtime *rt, struct nm_error *err
             rd_kafka_topic_partition_list_find(list, nm_partition_topic(rt, part), part->id);
         code = got ? got->err : RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
         part->facts.committed = got && got->offset >= 0 ? got->offset : -1;
+        nm_commit_note_read(got ? got->metadata : NULL, got ? got->metadata_size : 0, &part->facts);
     }
     rd_kafka_topic_partition_list_destroy(list);
     if (code)
@@ -154,8 +155,9 @@ static void begin_at(struct nm_runtime *rt, struct nm_partition *part, const str
     part->behind_until = facts->has_wm ? facts->end : 0;
     part->lost = resume->state_lost;
     part->held = false;
-    if (resume->rolled_back && !part->rebuilt && part->resend_until < facts->end)
-        part->resend_until = facts->end;
+    part->rolled_back = resume->rolled_back;
+    if (!part->rebuilt && part->resend_until < resume->resend_until)
+        part->resend_until = resume->resend_until;
     if (resume->state_lost || (resume->rolled_back && !part->rebuilt))
         nm_series_add(rt->observer.rm.state_losses, 1);
     struct nm_where where = {
@@ -293,6 +295,8 @@ static enum nm_status begin(struct nm_runtime *rt, struct nm_error *err)
         plan_rebuild(rt);
     if (status == NM_OK)
         status = make_wm(rt, err);
+    if (status == NM_OK)
+        status = nm_commit_beginning(rt, err);
     if (status == NM_OK)
         status = nm_group_begin(rt, err);
     if (status == NM_OK)

@@ -63,6 +63,7 @@ struct nm_partition {
     bool lost;                     /* its state is gone: read again from the oldest  */
     bool held;                     /* not fetched until its rebuild input is read    */
     bool make_wm;                  /* write wm before anything is taken              */
+    bool rolled_back;              /* Redis had lost writes at the last beginning    */
     bool rebuilt;                  /* what is read again was put back from records: marks hold */
     bool fetched, paused;
     bool has_wm;
@@ -250,6 +251,7 @@ bool nm_guard_suspicious(const struct nm_runtime *rt);
 /* Counts finished works into the positions, and moves wm: *idle when nothing is on its way. */
 NM_MUST_USE enum nm_status nm_positions_advance(struct nm_runtime *rt, bool *idle, struct nm_error *err);
 NM_MUST_USE enum nm_status nm_commit(struct nm_runtime *rt, bool wait, struct nm_error *err);
+NM_MUST_USE enum nm_status nm_commit_beginning(struct nm_runtime *rt, struct nm_error *err);
 void nm_on_committed(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list, void *opaque);
 /* Reads the answer to nm_watermark_append() for a partition. */
 NM_MUST_USE enum nm_status nm_position_moved(struct nm_partition *part, const struct nm_reply *reply,

@@ -77,11 +77,33 @@ void nm_watermark_append(struct nm_pipe *pipe, const char *key, const char *from
     add_known(pipe, "%08" PRIx64, to->last_crc);
 }
 
+void nm_commit_note(int64_t redis_us, int64_t resend_until, char out[NM_COMMIT_NOTE_BYTES])
+{
+    (void)snprintf(out, NM_COMMIT_NOTE_BYTES, "nm1 %" PRId64 " %" PRId64, redis_us, resend_until);
+}
+
+void nm_commit_note_read(const char *note, size_t len, struct nm_resume_facts *out)
+{
+    char text[NM_COMMIT_NOTE_BYTES];
+    int64_t redis_us, resend_until;
+    out->committed_us = -1;
+    out->committed_resend = 0;
+    if (!note || len >= sizeof text)
+        return;
+    memcpy(text, note, len);
+    text[len] = '\0';
+    const char *at = text + 4;
+    if (strncmp(text, "nm1 ", 4) != 0 || !field(&at, 10, &redis_us) || !field(&at, 10, &resend_until) || *at)
+        return;
+    out->committed_us = redis_us;
+    out->committed_resend = resend_until;
+}
+
 /* Redis has less than this process, or Kafka's commit, has seen. Commits follow wm, so they can never be ahead of a
  * whole one. */
 static bool lost_writes(const struct nm_resume_facts *facts)
 {
-    if (facts->committed > facts->wm.next)
+    if (facts->committed > facts->wm.next || facts->committed_us > facts->wm.redis_us)
         return true;
     return facts->had_wm && (facts->wm.next < facts->mine.next || facts->wm.redis_us < facts->mine.redis_us);
 }
@@ -149,6 +171,7 @@ enum nm_status nm_resume_decide(const char *what, const struct nm_resume_facts *
     if (facts->has_wm) {
         resume.rolled_back = lost_writes(facts);
         resume.start = position_of(facts, resume.rolled_back);
+        resume.resend_until = resume.rolled_back ? facts->end : facts->committed_resend;
     }
     if (resume.start < facts->oldest) {
         (void)snprintf(why, sizeof why,

@@ -43,7 +43,9 @@ enum nm_on_gap { NM_GAP_STOP, NM_GAP_OLDEST, NM_GAP_NEWEST };
 
 /* What is known of one partition when it is assigned. */
 struct nm_resume_facts {
-    int64_t committed; /* Kafka's; -1: none                                             */
+    int64_t committed;        /* Kafka's; -1: none                                             */
+    int64_t committed_us;     /* redis_us of the wm that it followed; -1: unknown              */
+    int64_t committed_resend; /* what its owner still had to send again: up to this offset     */
     bool has_wm;
     struct nm_watermark wm; /* as Redis has it now                                           */
     bool had_wm;
@@ -56,10 +58,18 @@ struct nm_resume_facts {
 };
 struct nm_resume {
     int64_t start;
+    int64_t resend_until; /* up to this offset no mark suppresses an output; 0: none */
     bool rolled_back; /* Redis lost writes that were there before                          */
     bool state_lost;  /* Redis has nothing: everything is read again, from the oldest event */
     bool gap;         /* events are missing; `start` is where runtime.onGap goes on         */
 };
+/* What a commit carries beside its offset, so that whoever is next knows what only its owner could see: "nm1 <redis_us of
+ * wm> <resend until>". A Redis that is put back to a state from another timeline may well be ahead of the offset. */
+#define NM_COMMIT_NOTE_BYTES 64
+void nm_commit_note(int64_t redis_us, int64_t resend_until, char out[NM_COMMIT_NOTE_BYTES]);
+/* Anything else than such a note leaves committed_us at -1. `note` need not be NUL-terminated. */
+void nm_commit_note_read(const char *note, size_t len, struct nm_resume_facts *out);
+
 /* NM_CONFIG: the state or the stream is not what it was, and the options say stop; the message says what to do. */
 NM_MUST_USE enum nm_status nm_resume_decide(const char *what, const struct nm_resume_facts *facts,
                                             struct nm_resume *out, struct nm_error *err);

@@ -250,6 +250,80 @@ static void resume__no_position_skips_unfinished_events(void **state)
     }
 }
 
+/* ---- the note of a commit ---- */
+
+static void commit_note__read_back_and_foreign_ones_say_nothing(void **state)
+{
+    (void)state;
+    char note[NM_COMMIT_NOTE_BYTES];
+    struct nm_resume_facts facts = {0};
+    nm_commit_note(1795720197602702, 9000, note);
+    nm_commit_note_read(note, strlen(note), &facts);
+    assert_int_equal(facts.committed_us, 1795720197602702);
+    assert_int_equal(facts.committed_resend, 9000);
+    static const char *const foreign[] = {"",           "nm1",        "nm1 ",         "nm1 x 1", "nm1 5",
+                                          "nm2 5 6",    "nm1 5 6 7",  "nm1 -5 6",     "console", "nm1 5 99999999999999999999",
+                                          "nm1 5 6\n"};
+    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++) {
+        nm_commit_note_read(foreign[i], strlen(foreign[i]), &facts);
+        assert_int_equal(facts.committed_us, -1);
+        assert_int_equal(facts.committed_resend, 0);
+    }
+    nm_commit_note_read(NULL, 0, &facts);
+    assert_int_equal(facts.committed_us, -1);
+    char long_note[200];
+    memset(long_note, '1', sizeof long_note);
+    nm_commit_note_read(long_note, sizeof long_note, &facts); /* not NUL-terminated */
+    assert_int_equal(facts.committed_us, -1);
+}
+
+/* A state from another timeline may be ahead of the offset: only the time of the commit tells. */
+static void resume__state_older_than_the_commit_begins_at_the_commit_and_sends_again(void **state)
+{
+    (void)state;
+    struct nm_resume_facts facts = {.committed = 20, .committed_us = 500, .has_wm = true, .oldest = 0, .end = 90};
+    facts.wm = (struct nm_watermark){60, 400, -1, -1, -1};
+    struct nm_resume got;
+    assert_int_equal(nm_resume_decide("s/0", &facts, &got, NULL), NM_OK);
+    assert_true(got.rolled_back);
+    assert_int_equal(got.start, 20);
+    assert_int_equal(got.resend_until, 90);
+    facts.committed_us = 400;
+    facts.committed_resend = 70; /* its owner died before it had sent everything again */
+    assert_int_equal(nm_resume_decide("s/0", &facts, &got, NULL), NM_OK);
+    assert_false(got.rolled_back);
+    assert_int_equal(got.resend_until, 70);
+}
+
+/* ---- what the operator chose ---- */
+
+static void resume__on_gap_and_on_state_loss_are_obeyed(void **state)
+{
+    (void)state;
+    struct nm_resume got;
+    struct nm_resume_facts gone = {.committed = 30, .oldest = 5, .end = 50, .rebuild = true};
+    assert_int_equal(nm_resume_decide("s/0", &gone, &got, NULL), NM_OK);
+    assert_true(got.state_lost && !got.gap);
+    assert_int_equal(got.start, 5);
+    struct nm_resume_facts cut = {.committed = 30, .has_wm = true, .oldest = 40, .end = 50};
+    cut.wm = (struct nm_watermark){30, 9, -1, -1, -1};
+    struct nm_resume_facts shorter = cut, other = cut;
+    shorter.oldest = 0, shorter.end = 12;
+    other.oldest = 0, other.recreated = true;
+    struct nm_resume_facts *const all[] = {&cut, &shorter, &other};
+    for (size_t i = 0; i < 3; i++) {
+        all[i]->on_gap = NM_GAP_STOP;
+        assert_int_equal(nm_resume_decide("s/0", all[i], &got, NULL), NM_CONFIG);
+        all[i]->on_gap = NM_GAP_OLDEST;
+        assert_int_equal(nm_resume_decide("s/0", all[i], &got, NULL), NM_OK);
+        assert_true(got.gap);
+        assert_int_equal(got.start, all[i]->oldest);
+        all[i]->on_gap = NM_GAP_NEWEST;
+        assert_int_equal(nm_resume_decide("s/0", all[i], &got, NULL), NM_OK);
+        assert_int_equal(got.start, all[i]->end);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +334,9 @@ int main(void)
         cmocka_unit_test(resume__table),
         cmocka_unit_test(resume__every_refusal_names_the_partition),
         cmocka_unit_test(resume__no_position_skips_unfinished_events),
+        cmocka_unit_test(commit_note__read_back_and_foreign_ones_say_nothing),
+        cmocka_unit_test(resume__state_older_than_the_commit_begins_at_the_commit_and_sends_again),
+        cmocka_unit_test(resume__on_gap_and_on_state_loss_are_obeyed),
     };
     return cmocka_run_group_tests_name("watermark", tests, NULL, NULL);
 }
