@@ -162,30 +162,7 @@ enum nm_status nm_poll_idle(struct nm_runtime *rt, int wait_ms, bool *got, struc
     return status;
 }
 
-/* ---- pausing ---- */
-
-static void pause_all(struct nm_runtime *rt, bool pause)
-{
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)rt->n_parts + 1);
-    for (size_t i = 0; i < rt->n_parts; i++)
-        if (rt->part[i].fetched && rt->part[i].paused != pause) {
-            (void)rd_kafka_topic_partition_list_add(list, nm_partition_topic(rt, &rt->part[i]), rt->part[i].id);
-            rt->part[i].paused = pause;
-        }
-    if (list->cnt && pause)
-        (void)rd_kafka_pause_partitions(rt->consumer, list);
-    else if (list->cnt)
-        (void)rd_kafka_resume_partitions(rt->consumer, list);
-    rd_kafka_topic_partition_list_destroy(list);
-    rt->paused = pause;
-}
-
-void nm_resume_fetching(struct nm_runtime *rt)
-{
-    rt->full_since_ms = 0;
-    if (rt->paused)
-        pause_all(rt, false);
-}
+/* ---- filling ---- */
 
 /* The window is full. */
 static enum nm_status wait_for_room(struct nm_runtime *rt, struct nm_error *err)
@@ -193,17 +170,14 @@ static enum nm_status wait_for_room(struct nm_runtime *rt, struct nm_error *err)
     int64_t now_ms = nm_boottime_ms();
     if (!rt->full_since_ms)
         rt->full_since_ms = now_ms;
-    if (!rt->paused && now_ms - rt->full_since_ms < PAUSE_AFTER_MS)
+    if (!rt->window_paused && now_ms - rt->full_since_ms < PAUSE_AFTER_MS)
         return NM_OK;
-    if (!rt->paused) {
+    if (!rt->window_paused)
         nm_log(NM_DEBUG, "window.full", "%zu events in flight: partitions paused", rt->in_flight_items);
-        pause_all(rt, true);
-    }
+    nm_pause_window(rt, true);
     bool got;
     return nm_poll_idle(rt, 0, &got, err);
 }
-
-/* ---- filling ---- */
 
 static bool is_suspicious(const struct nm_runtime *rt)
 {
@@ -285,7 +259,8 @@ enum nm_status nm_fill(struct nm_runtime *rt, bool *busy, struct nm_error *err)
             status = start_when_ready(rt, err);
             return status == NM_OK ? wait_for_room(rt, err) : status;
         }
-        nm_resume_fetching(rt);
+        rt->full_since_ms = 0;
+        nm_pause_window(rt, false);
         status = take_one(rt, &got, err);
     }
     return status == NM_OK ? start_when_ready(rt, err) : status;

@@ -2,7 +2,8 @@
  *
  * After a beginning some partitions of the group, ours or others', are still below the end that they had then. Until
  * all have passed it, what was sent before may be missing in the state without a sign, and events of one article that
- * lie in different partitions come in another order than before: items say `catching_up`. */
+ * lie in different partitions come in another order than before: items say `catching_up`. The same looks keep a replay
+ * in step (pause.c). */
 #include "runtime_internal.h"
 
 #include <string.h>
@@ -52,7 +53,7 @@ static enum nm_status read_ends(struct nm_runtime *rt, struct nm_error *err)
         const rd_kafka_topic_partition_t *got =
             rd_kafka_topic_partition_list_find(list, peers->peer[i].topic, peers->peer[i].id);
         code = got ? got->err : RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
-        peers->peer[i].until = got ? got->offset : 0;
+        peers->peer[i].end = peers->peer[i].until = got ? got->offset : 0;
     }
     rd_kafka_topic_partition_list_destroy(list);
     if (code)
@@ -75,7 +76,7 @@ static void append_looks(struct nm_peers *peers)
 static void take_looks(struct nm_runtime *rt, bool first)
 {
     struct nm_peers *peers = &rt->peers;
-    bool behind = false;
+    bool behind = false, replaying = false;
     for (size_t i = 0; i < peers->n; i++) {
         struct nm_peer *peer = &peers->peer[i];
         const struct nm_reply *reply = nm_pipe_reply(&peers->pipe, i);
@@ -86,8 +87,10 @@ static void take_looks(struct nm_runtime *rt, bool first)
         peer->next = wm.next;
         peer->event_ms = wm.event_ms;
         behind = behind || peer->next < peer->until;
+        replaying = replaying || peer->next < peer->end;
     }
     rt->behind = behind;
+    peers->replaying = replaying;
     peers->at_ms = nm_boottime_ms() + LOOK_MS;
 }
 
@@ -114,8 +117,9 @@ enum nm_status nm_group_advance(struct nm_runtime *rt, struct nm_error *err)
             return NM_OK;
         peers->waiting = false;
         take_looks(rt, false);
+        nm_pause_ahead(rt);
     }
-    if (!rt->behind || nm_boottime_ms() < peers->at_ms)
+    if (!peers->replaying || nm_boottime_ms() < peers->at_ms)
         return NM_OK;
     append_looks(peers);
     peers->waiting = true;

@@ -140,7 +140,7 @@ static void report_partition(struct nm_runtime *rt, size_t i, bool all_well, str
         out->lag_ms = 0;
     else if (lag && next_ms > 0)
         out->lag_ms = now_ms > next_ms ? now_ms - next_ms : 0;
-    if (!lag || !all_well || part->done != part->seen_done || part->held)
+    if (!lag || !all_well || part->done != part->seen_done || part->held || part->paused)
         part->progress_ms = boot_ms;
     part->seen_done = part->done;
     nm_runtime_metrics_lag(&rt->observer.rm, rt->worker->inputs[part->input].stream, part->id,

@@ -4,6 +4,7 @@
  *   runtime.c        the program: command line, option file, open, close
  *   loop.c           the turn: move what is in flight, take more, wait for whatever comes first; back off, stop
  *   fill.c           from Kafka's messages to the items of a work; when to take none
+ *   pause.c          partitions that are not fetched for a while
  *   work.c           the memory of a batch on its way ("work"), and the bounded window of them
  *   deliver.c        the stages of a work, from process() to its last mark
  *   breaker.c        stops the worker when nearly everything is dying, before the letters are sent
@@ -66,6 +67,7 @@ struct nm_partition {
     bool rolled_back;              /* Redis had lost writes at the last beginning    */
     bool rebuilt;                  /* what is read again was put back from records: marks hold */
     bool fetched, paused;
+    bool ahead; /* in a replay: waits for slower partitions of the group */
     bool has_wm;
     struct nm_watermark wm; /* last read or written */
     char wm_text[NM_WM_BYTES];
@@ -130,7 +132,8 @@ struct nm_peer {
     const char *topic;
     int32_t id;
     char key[NM_WM_KEY_BYTES];
-    int64_t until;          /* its end when we began; 0: nothing of it was finished then */
+    int64_t end;            /* when we began */
+    int64_t until;          /* the same; 0: nothing of it was finished then */
     int64_t next, event_ms; /* of its wm, as last seen */
 };
 struct nm_peers {
@@ -138,7 +141,8 @@ struct nm_peers {
     size_t n;
     struct nm_pipe pipe; /* the look that is in flight */
     bool waiting;
-    int64_t at_ms; /* next look */
+    bool replaying; /* some partition of the group is below the end that it had when we began */
+    int64_t at_ms;  /* next look */
 };
 
 enum nm_rebalance { NM_REBALANCE_NONE, NM_REBALANCE_ASSIGN, NM_REBALANCE_REVOKE };
@@ -169,7 +173,7 @@ struct nm_runtime {
     struct nm_peers peers;
     bool behind; /* some partition of the group has not passed the end that it had when we began */
     bool suspicious;
-    bool paused; /* all partitions, since the window is full */
+    bool window_paused; /* all partitions, since the window is full */
     bool closing;
     enum nm_rebalance rebalance; /* waiting to be served */
     rd_kafka_topic_partition_list_t *rebalance_list;
@@ -213,7 +217,11 @@ NM_MUST_USE enum nm_status nm_fill(struct nm_runtime *rt, bool *busy, struct nm_
 NM_MUST_USE enum nm_status nm_poll_idle(struct nm_runtime *rt, int wait_ms, bool *got, struct nm_error *err);
 /* Boot time at which the work being filled must start; INT64_MAX without one. */
 int64_t nm_fill_deadline_ms(const struct nm_runtime *rt);
-void nm_resume_fetching(struct nm_runtime *rt); /* ends a pause */
+
+/* pause.c */
+void nm_pause_window(struct nm_runtime *rt, bool pause);
+void nm_pause_ahead(struct nm_runtime *rt); /* after each look at the group */
+void nm_pause_end(struct nm_runtime *rt);   /* resumes everything */
 
 /* work.c */
 NM_MUST_USE enum nm_status nm_works_open(struct nm_runtime *rt, struct nm_error *err);

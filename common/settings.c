@@ -180,6 +180,9 @@ const struct nm_option nm_common_options[] = {
     {"runtime.breaker.consecutive", NM_OPT_INT, FIELD(runtime.breaker.consecutive), "100", 1, 1000000, NULL, NULL,
      "So many dead letters of a partition in a row stop the worker before the first of them is sent."},
 
+    {"replay.aheadMs", NM_OPT_INT, FIELD(replay_ahead_ms), "21600000", 1000, 31536000000, NULL, NULL,
+     "How far a partition may be ahead of the slowest one in event time while the group catches up."},
+
     {"state.keepDays", NM_OPT_INT, FIELD(keep_days), "400", 1, 36500, NULL, NULL,
      "How long Redis keeps what is known of an article, counted from the last change."},
     {0},

@@ -40,6 +40,7 @@ struct nm_settings {
             long long window, consecutive;
         } breaker;
     } runtime;
+    long long replay_ahead_ms;
     long long keep_days;
 };
 
