@@ -107,37 +107,18 @@ bool nm_config_is_first(const struct nm_config *config, const struct nm_entry *e
     return holds(config, entry);
 }
 
-static bool add_pair(struct nm_pairs *pairs, const char *name, const char *value)
-{
-    struct nm_pair pair = {.name = strdup(name), .value = strdup(value)};
-    struct nm_pair *grown = NULL;
-    if (pair.name && pair.value)
-        grown = realloc(pairs->item, (pairs->n + 1) * sizeof *grown);
-    if (!grown) {
-        free(pair.name);
-        free(pair.value);
-        return false;
-    }
-    pairs->item = grown;
-    pairs->item[pairs->n++] = pair;
-    return true;
-}
-
 /* Every member is looked for by itself, so workers.NAME and --set add to the mapping of the file. */
-static bool store_map(const struct nm_config *config, const struct nm_option *option, struct nm_pairs *pairs,
-                      struct nm_report *report)
+static bool store_members(const struct nm_config *config, const struct nm_option *option, void *field, bool *any,
+                          struct nm_report *report)
 {
     for (size_t i = 0; i < config->n_entries; i++) {
         const struct nm_entry *entry = &config->entry[i];
         if (strcmp(entry->option->name, option->name) != 0 || !nm_config_is_first(config, entry))
             continue;
         const struct nm_entry *winner = nm_config_find(config, option->name, entry->member);
-        if (!nm_value_check_member(option, winner->member, winner->node, report))
+        if (!nm_member_store(option, winner->member, winner->node, config->folder, field, report))
             return false;
-        if (!add_pair(pairs, winner->member, winner->node->text)) {
-            report->oom = true;
-            return false;
-        }
+        *any = true;
     }
     return true;
 }
@@ -146,11 +127,9 @@ bool nm_config_store(const struct nm_config *config, const struct nm_option *opt
                      struct nm_report *report)
 {
     *given = true;
-    if (option->type == NM_OPT_MAP) {
-        struct nm_pairs *pairs = (void *)((char *)ctx + option->offset);
-        bool good = store_map(config, option, pairs, report);
-        *given = pairs->n > 0 || option->def;
-        return good;
+    if (nm_option_has_members(option)) {
+        *given = option->def != NULL;
+        return store_members(config, option, (char *)ctx + option->offset, given, report);
     }
     const struct nm_entry *entry = nm_config_find(config, option->name, NULL);
     if (entry)

@@ -70,7 +70,7 @@ static void append_entry(const struct collector *c, const struct nm_entry *entry
 /* Checks the value. The last --set of a name wins, the first variable; twice in the file is a problem. */
 static void add_entry(const struct collector *c, const struct nm_entry *entry)
 {
-    bool good = entry->member ? nm_value_check_member(entry->option, entry->member, entry->node, c->report)
+    bool good = entry->member ? nm_member_check(entry->option, entry->member, entry->node, c->report)
                               : nm_value_store(entry->option, entry->node, "", NULL, c->report);
     struct nm_entry *first = find_same(c, entry);
     if (!first && good)
@@ -83,6 +83,36 @@ static void add_entry(const struct collector *c, const struct nm_entry *entry)
 
 /* ---- the file */
 
+/* Of an NM_OPT_MAPS, "1: {file: x}" is the member "1.file". */
+static void take_inner(const struct collector *c, struct nm_entry *entry, const char *outer, const struct nm_node *map)
+{
+    if (!map->first)
+        nm_report_add(c->report, map->at, "%s.%.100s has no members", entry->option->name, outer);
+    for (const struct nm_node *child = map->first; child && !is_enough(c); child = child->next) {
+        struct nm_buf name = {0};
+        nm_buf_addf(&name, "%s.%s", outer, child->key);
+        entry->node = child;
+        entry->member = nm_buf_ok(&name) ? nm_arena_copy(&c->config->arena, name.data, name.len) : NULL;
+        nm_buf_clear(&name);
+        if (entry->member)
+            add_entry(c, entry);
+        else
+            c->report->oom = true;
+    }
+}
+
+/* `member` lasts. */
+static void take_member(const struct collector *c, struct nm_entry *entry, const char *member,
+                        const struct nm_node *node)
+{
+    entry->node = node;
+    entry->member = member;
+    if (entry->option->type == NM_OPT_MAPS && node->kind == NM_NODE_MAP)
+        take_inner(c, entry, member, node);
+    else
+        add_entry(c, entry);
+}
+
 static void take_members(const struct collector *c, struct nm_entry *entry, const struct nm_node *map)
 {
     if (map->kind != NM_NODE_MAP) {
@@ -90,11 +120,8 @@ static void take_members(const struct collector *c, struct nm_entry *entry, cons
             (void)nm_value_store(entry->option, map, "", NULL, c->report); /* says what was expected */
         return;
     }
-    for (const struct nm_node *child = map->first; child && !is_enough(c); child = child->next) {
-        entry->node = child;
-        entry->member = child->key;
-        add_entry(c, entry);
-    }
+    for (const struct nm_node *child = map->first; child && !is_enough(c); child = child->next)
+        take_member(c, entry, child->key, child);
 }
 
 static void walk(const struct collector *c, const struct nm_node *map, const char *prefix);
@@ -115,21 +142,20 @@ static void take_name(const struct collector *c, const struct nm_node *node, con
 {
     struct nm_entry entry = {.owner = owner, .origin = owner ? NM_FROM_WORKER : NM_FROM_FILE, .node = node};
     entry.option = nm_name_find(c->tables, name);
-    if (entry.option && entry.option->type == NM_OPT_MAP) {
-        take_members(c, &entry, node);
+    if (entry.option) {
+        if (nm_option_has_members(entry.option))
+            take_members(c, &entry, node);
+        else
+            add_entry(c, &entry);
         return;
     }
-    if (!entry.option) {
-        const char *member = NULL;
-        entry.option = nm_name_find_map(c->tables, name, &member);
-        if (entry.option) { /* `name` is the caller's: keep the member */
-            entry.member = nm_arena_copy(&c->config->arena, member, strlen(member));
-            c->report->oom |= !entry.member;
-        }
-    }
-    if (entry.option) {
-        if (!c->report->oom)
-            add_entry(c, &entry);
+    const char *member = NULL;
+    entry.option = nm_name_find_map(c->tables, name, &member);
+    if (entry.option) { /* `name` is the caller's: keep the member */
+        char *kept = nm_arena_copy(&c->config->arena, member, strlen(member));
+        c->report->oom |= !kept;
+        if (kept)
+            take_member(c, &entry, kept, node);
         return;
     }
     const struct nm_option *example = nm_name_section(c->tables, name);
@@ -232,7 +258,7 @@ static void take_set(const struct collector *c, const char *set)
         entry.option = nm_name_find_map(c->tables, name, &entry.member);
     if (!entry.option)
         report_set_name(c, at, name);
-    else if (entry.option->type == NM_OPT_MAP && !entry.member)
+    else if (nm_option_has_members(entry.option) && !entry.member)
         nm_report_add(c->report, at, "%s is a mapping; set its members: %s.NAME=VALUE", name, name);
     else
         add_entry(c, &entry);
@@ -252,7 +278,7 @@ static void take_variable(const struct collector *c, const char *variable, const
         return;
     }
     entry.option = nm_name_find_env(c->tables, name, len);
-    if (entry.option && entry.option->type != NM_OPT_MAP) {
+    if (entry.option && !nm_option_has_members(entry.option)) {
         add_entry(c, &entry);
     } else if (entry.option) {
         nm_report_add(c->report, entry.node->at, "%s: a mapping cannot stand in a variable; use --set %s.NAME=VALUE",

@@ -3,7 +3,7 @@
  *   config_problems.c  what is wrong         config_read.c    the bytes of a file
  *   config_yaml.c    YAML to nodes            config_json.c   JSON to nodes
  *   config_expand.c  ${VAR} in values         config_names.c  which option a name means, the nearest name
- *   config_value.c   a node to a value, with every check of the table
+ *   config_value.c   a node to a value, with every check of the table   config_members.c  the same for mappings
  *   config.c         load and apply           config_print.c  --print-config
  *
  * A node knows where it stands. What comes from the command line, the environment or a default becomes a node, too, so
@@ -84,7 +84,8 @@ void nm_expand(struct nm_node *root, char *const *env, struct nm_arena *arena, s
 /* ---- names */
 
 const struct nm_option *nm_name_find(const struct nm_option_table *tables, const char *name);
-/* The NM_OPT_MAP option that `name` is inside of ("kafka.common.debug"); *member points behind its dot. */
+/* The option with members (NM_OPT_MAP and its kind) that `name` is inside of ("kafka.common.debug"); *member points
+ * behind its dot. */
 const struct nm_option *nm_name_find_map(const struct nm_option_table *tables, const char *name, const char **member);
 /* An option that stands below `name` ("kafka"), or NULL. */
 const struct nm_option *nm_name_section(const struct nm_option_table *tables, const char *name);
@@ -98,16 +99,29 @@ void nm_name_env(const char *name, char out[2 * NM_NAME_BYTES]);
 void nm_name_hint(const struct nm_option_table *tables, const char *name, char out[NM_HINT_BYTES]);
 void nm_name_env_hint(const struct nm_option_table *tables, const char *name, char out[NM_HINT_BYTES]);
 void nm_name_owner_hint(const struct nm_option_table *tables, const char *name, char out[NM_HINT_BYTES]);
+/* words: "oldest|newest". */
+void nm_name_word_hint(const char *words, const char *name, char out[NM_HINT_BYTES]);
 
 /* ---- values */
 
+/* values: "oldest|newest". */
+bool nm_is_one_of(const char *values, const char *text);
+
 /* Checks `node` against the row and, with a ctx, stores the value. Problems go to the report; false: there was one.
- * `folder` ("" or "conf/") is put in front of relative paths. Not for NM_OPT_MAP. */
+ * `folder` ("" or "conf/") is put in front of relative paths. Options with members: only says what was expected. */
 bool nm_value_store(const struct nm_option *option, const struct nm_node *node, const char *folder, void *ctx,
                     struct nm_report *report);
-/* The same for one member of an NM_OPT_MAP. */
+/* Checks one member of an NM_OPT_MAP. */
 bool nm_value_check_member(const struct nm_option *option, const char *member, const struct nm_node *node,
                            struct nm_report *report);
+/* Checks one member of an option with members: "title" of an NM_OPT_LISTS, "1.file" of an NM_OPT_MAPS. */
+bool nm_member_check(const struct nm_option *option, const char *member, const struct nm_node *node,
+                     struct nm_report *report);
+/* Checks it and appends it to `field`, the nm_pairs or nm_lists of the option. False: reported. */
+bool nm_member_store(const struct nm_option *option, const char *member, const struct nm_node *node, const char *folder,
+                     void *field, struct nm_report *report);
+/* True for NM_OPT_MAP, NM_OPT_LISTS and NM_OPT_MAPS: each member is looked for by itself. */
+bool nm_option_has_members(const struct nm_option *option);
 bool nm_option_size_is_right(const struct nm_option *option);
 void nm_option_clear(const struct nm_option *option, void *ctx);
 /* "ms" for "runtime.batchMs"; "" where the name has no unit. */
@@ -120,7 +134,7 @@ enum nm_origin { NM_FROM_FILE, NM_FROM_WORKER, NM_FROM_ENV, NM_FROM_SET }; /* a 
 
 struct nm_entry {
     const struct nm_option *option;
-    const char *member; /* NM_OPT_MAP only */
+    const char *member; /* options with members only */
     const char *owner;  /* NM_FROM_WORKER only */
     const char *var;    /* NM_FROM_ENV only */
     enum nm_origin origin;
@@ -154,7 +168,7 @@ bool nm_config_read(const char *path, struct nm_buf *out, struct nm_report *repo
 void nm_config_collect(struct nm_config *config, const struct nm_config_input *input, const struct nm_node *root,
                        struct nm_report *report);
 
-/* The entry that holds for the program that runs; NULL: the default does. member: NULL but for NM_OPT_MAP. */
+/* The entry that holds for the program that runs; NULL: the default does. member: NULL but for options with members. */
 const struct nm_entry *nm_config_find(const struct nm_config *config, const char *name, const char *member);
 /* True: no entry before this one is of the same member, so walking over all entries meets each member once. */
 bool nm_config_is_first(const struct nm_config *config, const struct nm_entry *entry);

@@ -49,7 +49,7 @@ const struct nm_option *nm_name_find_map(const struct nm_option_table *tables, c
     const struct nm_option *option;
     while ((option = next_row(&rows))) {
         size_t len = strlen(option->name);
-        if (option->type == NM_OPT_MAP && strncmp(option->name, name, len) == 0 && name[len] == '.') {
+        if (nm_option_has_members(option) && strncmp(option->name, name, len) == 0 && name[len] == '.') {
             *member = name + len + 1;
             return option;
         }
@@ -215,7 +215,7 @@ void nm_name_env_hint(const struct nm_option_table *tables, const char *name, ch
     while ((option = next_row(&rows))) {
         char env[2 * NM_NAME_BYTES];
         nm_name_env(option->name, env);
-        if (option->type != NM_OPT_MAP)
+        if (!nm_option_has_members(option))
             consider(&nearest, env, strlen(env));
     }
     write_hint(nearest.best, out);
@@ -228,5 +228,16 @@ void nm_name_owner_hint(const struct nm_option_table *tables, const char *name, 
         if (strcmp(tables->owner, "common") != 0)
             consider(&nearest, tables->owner, strlen(tables->owner));
     consider(&nearest, "newsmill", strlen("newsmill"));
+    write_hint(nearest.best, out);
+}
+
+void nm_name_word_hint(const char *words, const char *name, char out[NM_HINT_BYTES])
+{
+    struct nearest nearest = nearest_to(name, '.');
+    for (const char *p = words; *p; p += *p == '|') {
+        size_t n = strcspn(p, "|");
+        consider(&nearest, p, n);
+        p += n;
+    }
     write_hint(nearest.best, out);
 }

@@ -63,6 +63,33 @@ static json_t *map_json(const struct nm_pairs *pairs)
     return object;
 }
 
+static json_t *lists_json(const struct nm_lists *lists)
+{
+    json_t *object = json_object();
+    for (size_t i = 0; i < lists->n; i++)
+        (void)json_object_set_new(object, lists->item[i].name, list_json(&lists->item[i].strings));
+    return object;
+}
+
+/* "1.file" as it is written: {"1": {"file": ...}}. */
+static json_t *maps_json(const struct nm_pairs *pairs)
+{
+    json_t *object = json_object();
+    for (size_t i = 0; i < pairs->n; i++) {
+        const char *name = pairs->item[i].name;
+        size_t len = strcspn(name, ".");
+        NM_AUTO(free) char *outer = strndup(name, len);
+        json_t *inner = outer ? json_object_get(object, outer) : NULL;
+        if (outer && !inner) {
+            inner = json_object();
+            (void)json_object_set_new(object, outer, inner);
+        }
+        if (inner)
+            (void)json_object_set_new(inner, name + len + 1, text_json(pairs->item[i].value));
+    }
+    return object;
+}
+
 /* Room for the value of any type, in place of a ctx. */
 union field {
     char *text;
@@ -70,6 +97,7 @@ union field {
     bool flag;
     struct nm_strings list;
     struct nm_pairs pairs;
+    struct nm_lists lists;
 };
 
 static json_t *field_json(const struct nm_option *option, const union field *field)
@@ -88,6 +116,10 @@ static json_t *field_json(const struct nm_option *option, const union field *fie
         return list_json(&field->list);
     case NM_OPT_MAP:
         return map_json(&field->pairs);
+    case NM_OPT_LISTS:
+        return lists_json(&field->lists);
+    case NM_OPT_MAPS:
+        return maps_json(&field->pairs);
     }
     return NULL;
 }
@@ -156,7 +188,7 @@ static void put_map_sources(const struct nm_config *config, const struct nm_opti
 static void source_text(const struct nm_config *config, const struct nm_option *option, struct nm_buf *out)
 {
     nm_buf_reset(out);
-    if (option->type == NM_OPT_MAP) {
+    if (nm_option_has_members(option)) {
         put_map_sources(config, option, out);
     } else {
         const struct nm_entry *entry = nm_config_find(config, option->name, NULL);

@@ -29,6 +29,10 @@ static const char *expected_text(enum nm_opt_type type)
         return "a list such as [a, b]";
     case NM_OPT_MAP:
         return "a mapping of names to values";
+    case NM_OPT_LISTS:
+        return "a mapping of names to lists";
+    case NM_OPT_MAPS:
+        return "a mapping of names to mappings";
     case NM_OPT_STR:
     case NM_OPT_SECRET:
     case NM_OPT_PATH:
@@ -63,7 +67,7 @@ static bool has_control(const char *text)
     return false;
 }
 
-static bool is_one_of(const char *values, const char *text)
+bool nm_is_one_of(const char *values, const char *text)
 {
     size_t len = strlen(text);
     for (const char *p = values;; p++) {
@@ -112,7 +116,7 @@ static bool check_text(const struct value *v, const char *text)
         nm_report_add(v->report, v->node->at, "%s has a control character such as a line break", v->option->name);
         return false;
     }
-    if (v->option->values && !is_one_of(v->option->values, text)) {
+    if (v->option->values && !nm_is_one_of(v->option->values, text)) {
         report_words(v, text);
         return false;
     }
@@ -303,6 +307,8 @@ bool nm_value_store(const struct nm_option *option, const struct nm_node *node, 
     case NM_OPT_LIST:
         return store_list(&v, field);
     case NM_OPT_MAP:
+    case NM_OPT_LISTS:
+    case NM_OPT_MAPS:
         break;
     }
     nm_report_add(report, node->at, "%s is %s; expected %s", option->name, nm_node_kind_text(node),

@@ -44,8 +44,17 @@ const char *nm_option_type_text(enum nm_opt_type type)
         return "list";
     case NM_OPT_MAP:
         return "mapping";
+    case NM_OPT_LISTS:
+        return "mapping of lists";
+    case NM_OPT_MAPS:
+        return "mapping of mappings";
     }
     return "";
+}
+
+bool nm_option_has_members(const struct nm_option *option)
+{
+    return option->type == NM_OPT_MAP || option->type == NM_OPT_LISTS || option->type == NM_OPT_MAPS;
 }
 
 bool nm_option_size_is_right(const struct nm_option *option)
@@ -62,7 +71,10 @@ bool nm_option_size_is_right(const struct nm_option *option)
     case NM_OPT_LIST:
         return option->size == sizeof(struct nm_strings);
     case NM_OPT_MAP:
+    case NM_OPT_MAPS:
         return option->size == sizeof(struct nm_pairs);
+    case NM_OPT_LISTS:
+        return option->size == sizeof(struct nm_lists);
     }
     return false;
 }
@@ -85,6 +97,16 @@ static void clear_pairs(struct nm_pairs *pairs)
     *pairs = (struct nm_pairs){0};
 }
 
+static void clear_lists(struct nm_lists *lists)
+{
+    for (size_t i = 0; i < lists->n; i++) {
+        free(lists->item[i].name);
+        clear_strings(&lists->item[i].strings);
+    }
+    free(lists->item);
+    *lists = (struct nm_lists){0};
+}
+
 void nm_option_clear(const struct nm_option *option, void *ctx)
 {
     void *field = (char *)ctx + option->offset;
@@ -99,7 +121,11 @@ void nm_option_clear(const struct nm_option *option, void *ctx)
         clear_strings(field);
         break;
     case NM_OPT_MAP:
+    case NM_OPT_MAPS:
         clear_pairs(field);
+        break;
+    case NM_OPT_LISTS:
+        clear_lists(field);
         break;
     case NM_OPT_INT:
     case NM_OPT_BOOL:
@@ -113,14 +139,19 @@ void nm_options_clear(const struct nm_option *options, void *ctx)
         nm_option_clear(options, ctx);
 }
 
+static void put_words(const char *before, const char *words, struct nm_buf *out)
+{
+    nm_buf_adds(out, before);
+    for (const char *p = words; *p; p++)
+        nm_buf_adds(out, *p == '|' ? ", " : (char[]){*p, '\0'});
+}
+
 /* "one of oldest, newest", "1..64 bytes", "" where anything goes. */
 static void range_text(const struct nm_option *option, struct nm_buf *out)
 {
     nm_buf_reset(out);
-    if (option->values) {
-        nm_buf_adds(out, "one of ");
-        for (const char *p = option->values; *p; p++)
-            nm_buf_adds(out, *p == '|' ? ", " : (char[]){*p, '\0'});
+    if (option->values && !nm_option_has_members(option)) {
+        put_words("one of ", option->values, out);
         return;
     }
     switch (option->type) {
@@ -141,6 +172,18 @@ static void range_text(const struct nm_option *option, struct nm_buf *out)
     case NM_OPT_PATH:
         if (option->max > 0)
             nm_buf_addf(out, "%lld..%lld bytes", option->min, option->max);
+        break;
+    case NM_OPT_LISTS:
+        if (option->values)
+            put_words("names: ", option->values, out);
+        if (option->max > 0)
+            nm_buf_addf(out, "%s%lld..%lld entries each", out->len ? "; " : "", option->min, option->max);
+        break;
+    case NM_OPT_MAPS:
+        if (option->max > 0)
+            nm_buf_addf(out, "names: %lld..%lld", option->min, option->max);
+        if (option->values)
+            put_words(out->len ? "; each with one of " : "each with one of ", option->values, out);
         break;
     case NM_OPT_MAP:
         break;

@@ -65,6 +65,8 @@ enum nm_status nm_redis_reconnect(struct nm_runtime *rt, struct nm_error *err)
         status = check_clock(rt, redis, err);
     if (status == NM_OK)
         status = check_format(rt, redis, err);
+    if (status == NM_OK && rt->worker->connected)
+        status = rt->worker->connected(rt->ctx, redis, err);
     if (status != NM_OK)
         return status;
     if (warning[0])

@@ -24,6 +24,14 @@ struct nm_pairs {
     struct nm_pair *item;
     size_t n;
 };
+struct nm_list {
+    char *name;
+    struct nm_strings strings;
+};
+struct nm_lists {
+    struct nm_list *item;
+    size_t n;
+};
 
 enum nm_opt_type {
     NM_OPT_STR,    /* char *                                                          */
@@ -33,6 +41,9 @@ enum nm_opt_type {
     NM_OPT_BOOL,   /* bool                                                            */
     NM_OPT_LIST,   /* struct nm_strings: a YAML sequence of scalars; def "a,b"        */
     NM_OPT_MAP,    /* struct nm_pairs: a YAML mapping of scalars, any names; def ""   */
+    NM_OPT_LISTS,  /* struct nm_lists: a YAML mapping of sequences of scalars; def "" */
+    NM_OPT_MAPS,   /* struct nm_pairs: a YAML mapping of mappings of scalars, stored as "outer.inner"; an inner member
+                      called `file` is a path, relative to the folder of the file; def "" */
 };
 
 struct nm_option {
@@ -40,9 +51,14 @@ struct nm_option {
     enum nm_opt_type type;
     size_t offset, size; /* NM_FIELD(); the size is checked against the type               */
     const char *def;     /* as text; NULL: required; "" is an empty string, list or map      */
-    long long min, max;  /* NM_OPT_INT: inclusive; NM_OPT_STR, PATH: length in bytes, 0 0: any; NM_OPT_LIST: entries */
-    const char *values;  /* NM_OPT_STR, NM_OPT_LIST: the words allowed, "oldest|newest"; NULL: any           */
-    /* Further check of one value; may be NULL. Returns NM_OK or NM_CONFIG with a message that starts lower-case
+    /* NM_OPT_INT: inclusive; NM_OPT_STR, PATH: length in bytes, 0 0: any; NM_OPT_LIST: entries; NM_OPT_LISTS: entries
+     * of each list; NM_OPT_MAPS: the outer names are whole numbers of this range, 0 0: any names */
+    long long min, max;
+    /* NM_OPT_STR, NM_OPT_LIST: the words allowed, "oldest|newest"; NM_OPT_LISTS: the names, NM_OPT_MAPS: the inner
+     * names allowed; NULL: any */
+    const char *values;
+    /* Further check of one value (of a list: of one entry); may be NULL. Returns NM_OK or NM_CONFIG with a message that
+     * starts lower-case
      * ("is not a time: ..."), to which the option's name is put in front. */
     enum nm_status (*check)(const char *value, struct nm_error *err);
     const char *help; /* one sentence */

@@ -133,6 +133,9 @@ struct nm_worker {
 
     /* deps is borrowed until fini(). NM_CONFIG: exit 2. */
     enum nm_status (*init)(void *ctx, const struct nm_deps *deps, struct nm_error *err);
+    /* After each connection to Redis, with the scripts loaded and before anything is read; may be NULL. NM_CONFIG: exit
+     * 2. NM_RETRY: the connection is given up and made again. */
+    enum nm_status (*connected)(void *ctx, struct nm_redis *redis, struct nm_error *err);
     /* One step: reads batch->replies (empty at step 0) and appends to batch->pipe. A step that appends nothing ends the
      * work: then every item has a verdict. Items that have one already are skipped. Returns NM_OK, or NM_CONFIG or
      * NM_FATAL to stop. */

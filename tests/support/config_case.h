@@ -19,7 +19,8 @@ struct demo {
     long long wait_ms, count;
     bool flag;
     struct nm_strings list;
-    struct nm_pairs map;
+    struct nm_pairs map, maps;
+    struct nm_lists lists;
 };
 
 static inline enum nm_status demo_check(const char *value, struct nm_error *err)
@@ -38,6 +39,8 @@ static const struct nm_option demo_options[] = {
     {"demo.flag", NM_OPT_BOOL, DEMO(flag), "false", 0, 0, NULL, NULL, "A switch."},
     {"demo.list", NM_OPT_LIST, DEMO(list), "a,b", 0, 3, "a|b|c|d", NULL, "A list."},
     {"demo.map", NM_OPT_MAP, DEMO(map), "", 0, 0, NULL, demo_check, "A mapping."},
+    {"demo.lists", NM_OPT_LISTS, DEMO(lists), "", 1, 3, "title|url|images", demo_check, "Lists."},
+    {"demo.maps", NM_OPT_MAPS, DEMO(maps), "", 1, 4294967295, "file|env", demo_check, "Maps."},
     {0},
 };
 

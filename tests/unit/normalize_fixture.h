@@ -40,6 +40,8 @@ static inline struct nz_options fixture_options(void)
                                .max_future_ms = 86400000,
                                .max_images = 16,
                                .trust_quality = true,
+                               .built_in_mapping = true,
+                               .secured_key = 1,
                                .profile = reference,
                                .q_topic = 2,
                                .q_keyword = 15,

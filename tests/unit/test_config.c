@@ -450,6 +450,8 @@ static const struct config_case print_input = {
             "  text: \"a: b\"\n"
             "  password: hunter2\n"
             "  map: {url: \"http://u:p@h/x\", sasl.password: p, ssl.key.pem: p}\n"
+            "  lists: {url: [/a, /b]}\n"
+            "  maps: {2: {file: k2}, 1: {env: K}}\n"
             "workers: {alpha: {demo: {list: [c]}}}\n",
     .sets = print_sets,
     .env = print_env,
@@ -466,9 +468,11 @@ static void print__text_names_value_and_source(void **state)
                               "demo.waitMs: 7  # --set\n"
                               "demo.count: 3  # default\n"
                               "demo.flag: true  # environment NEWSMILL_DEMO_FLAG\n"
-                              "demo.list: [\"c\"]  # workers.alpha d/t.yaml:5\n"
+                              "demo.list: [\"c\"]  # workers.alpha d/t.yaml:7\n"
                               "demo.map: {\"url\":\"http://***@h/x\",\"sasl.password\":\"***\",\"ssl.key.pem\":\"***\","
                               "\"x\":\"1\"}  # d/t.yaml:4, --set\n"
+                              "demo.lists: {\"url\":[\"/a\",\"/b\"]}  # d/t.yaml:5\n"
+                              "demo.maps: {\"2\":{\"file\":\"d/k2\"},\"1\":{\"env\":\"K\"}}  # d/t.yaml:6\n"
                               "alpha.batchItems: 64  # default\n"
                               "alpha.deep.er.name: \"\"  # default\n");
     NM_AUTO(nm_config_free) struct nm_config *config = NULL; /* what was printed can be read again */
@@ -481,7 +485,7 @@ static void print__json_has_typed_values(void **state)
     (void)state;
     NM_AUTO(free) char *text = print_case(&print_input, true);
     json_t *all = json_loads(text, 0, NULL);
-    assert_int_equal(json_array_size(all), 11);
+    assert_int_equal(json_array_size(all), 13);
     const char *name, *source, *type, *help;
     json_t *value, *def;
     assert_int_equal(json_unpack(json_array_get(all, 4), "{s:s, s:o, s:s, s:s, s:o, s:s !}", "name", &name, "value",

@@ -24,7 +24,7 @@ static enum nm_status try_make(const char *event, struct nz_article *out)
 {
     struct nz_raw raw;
     memset(&err, 0, sizeof err);
-    enum nm_status status = nz_raw_decode(&options, &arena, NULL, 0, event, strlen(event), &raw, &err);
+    enum nm_status status = nz_raw_decode(&rules, &arena, NULL, 0, event, strlen(event), &raw, &err);
     return status == NM_OK ? nz_article_make(&rules, &arena, &raw, KAFKA_MS, NOW_MS, out, &err) : status;
 }
 
@@ -354,7 +354,7 @@ static void hash__does_not_depend_on_the_kafka_time(void **state)
     static const char event[] = WITH("\"excerpt\":\"E\"");
     struct nz_raw raw;
     struct nz_article early, late;
-    assert_int_equal(nz_raw_decode(&options, &arena, NULL, 0, event, strlen(event), &raw, NULL), NM_OK);
+    assert_int_equal(nz_raw_decode(&rules, &arena, NULL, 0, event, strlen(event), &raw, NULL), NM_OK);
     assert_int_equal(nz_article_make(&rules, &arena, &raw, 5000, NOW_MS, &early, NULL), NM_OK);
     assert_int_equal(nz_article_make(&rules, &arena, &raw, 9000, NOW_MS, &late, NULL), NM_OK);
     assert_string_equal(early.hash, late.hash);
@@ -410,7 +410,7 @@ static void date__hostile_kafka_times_stay_in_the_calendar(void **state)
         struct nz_raw raw;
         struct nz_article article;
         struct nz_str out;
-        assert_int_equal(nz_raw_decode(&options, &arena, NULL, 0, event, strlen(event), &raw, NULL), NM_OK);
+        assert_int_equal(nz_raw_decode(&rules, &arena, NULL, 0, event, strlen(event), &raw, NULL), NM_OK);
         assert_int_equal(nz_article_make(&rules, &arena, &raw, times[i][0], NOW_MS, &article, NULL), NM_OK);
         assert_int_equal(article.source_time_ms, times[i][1]);
         assert_int_equal(nz_article_write(&rules, &arena, &article, 1, 0, times[i][0], &out, NULL), NM_OK);

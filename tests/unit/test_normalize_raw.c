@@ -3,6 +3,7 @@
 
 #include "newsmill/text.h"
 
+static struct nz_rules rules;
 static struct nm_arena arena;
 static struct nm_error err;
 
@@ -10,7 +11,8 @@ static enum nm_status decode_with(const struct nz_options *options, const char *
 {
     memset(&err, 0, sizeof err);
     nm_arena_reset(&arena);
-    return nz_raw_decode(options, &arena, NULL, 0, value, len, out, &err);
+    rules.options = options; /* none of those that rules were opened with */
+    return nz_raw_decode(&rules, &arena, NULL, 0, value, len, out, &err);
 }
 
 static struct nz_raw decode(const char *value)
@@ -105,7 +107,13 @@ static const struct {
     {"{\"language\":\"pt-BR\"}", LOCALE, "pt-BR"},
     {"{\"dc:language\":\"fr\"}", LOCALE, "fr"},
     {"{\"locale\":\"British English\",\"language\":\"en-GB\"}", LOCALE, "en-GB"},
+    {"{\"language\":\"en_GB\"}", LOCALE, "en-GB"},
+    {"{\"language\":\"British English\"}", LOCALE, NULL},
+    {"{\"inLanguage\":[{\"name\":\"British English\"},\"en-GB\"]}", LOCALE, "en-GB"},
     {"{\"category\":\"sport_2\"}", CATEGORY, "sport_2"},
+    {"{\"category\":\"two words\"}", CATEGORY, NULL},
+    {"{\"category\":[\"Local news\",{\"#text\":\"sport\",\"domain\":\"x\"},\"late\"]}", CATEGORY, "sport"},
+    {"{\"category\":{\"term\":\"sport\"}}", CATEGORY, NULL},
     {"{\"type\":\"video\"}", TYPE, "video"},
     {"{\"@type\":\"NewsArticle\"}", TYPE, NULL},
     {"{\"provider\":\"Lantern Weekly\"}", NAME, "Lantern Weekly"},
@@ -152,6 +160,9 @@ static const struct {
     {"{\"enclosure\":[{\"url\":\"a\",\"type\":\"audio/mpeg\"},{\"url\":\"i\",\"type\":\"image/png\"}]}", 1, "i", 0, 0},
     {"{\"media:content\":{\"url\":\"v\",\"medium\":\"video\"},\"thumbnailUrl\":\"i\"}", 1, "i", 0, 0},
     {"{\"banner_image\":{\"href\":\"i\"}}", 1, "i", 0, 0},
+    {"{\"image\":{\"@type\":\"ImageObject\",\"contentUrl\":\"i\",\"@id\":\"page#image\"}}", 1, "i", 0, 0},
+    {"{\"image\":{\"@id\":\"page#image\"},\"thumbnailUrl\":\"i\"}", 1, "i", 0, 0},
+    {"{\"image\":{\"@id\":\"i\"},\"thumbnailUrl\":\"late\"}", 1, "i", 0, 0},
     {"{\"images\":[],\"image\":\"i\"}", 1, "i", 0, 0},
     {"{\"images\":[null,\"\",{}],\"image\":\"i\"}", 1, "i", 0, 0},
     {"{\"images\":[7,\"i\"]}", 1, "i", 0, 0},
@@ -228,7 +239,7 @@ static const struct {
     {"{\"images\":5}", "wrong_type", "\"images\""},
     {"{\"topics\":[1,2]}", "wrong_type", "\"topics\""},
     {"{\"provider\":5}", "wrong_type", "\"provider\""},
-    {"{\"category\":\"two words\"}", "wrong_type", "\"category\""},
+    {"{\"category\":7}", "wrong_type", "\"category\""},
     {"{\"type\":\"a/b\"}", "wrong_type", "\"type\""},
     {"{\"locale\":\"01234567890123456789012345678901234567890123456789012345678901234\"}", "wrong_type", "\"locale\""},
     {"{\"quality\":\"86\"}", "wrong_type", "\"quality\""},
@@ -296,8 +307,8 @@ static const struct {
     {"{\"title\":\"", "\"}", "too_big", 65536},
     {"{\"excerpt\":\"", "\"}", "too_big", 262144},
     {"{\"a\":\"", "\"}", "too_big", 1048576 - 8},
-    {"{\"category\":\"", "\"}", "wrong_type", 64},
-    {"{\"private\":{\"a\":\"", "\"}}", "wrong_type", 16384 - 8},
+    {"{\"type\":\"", "\"}", "wrong_type", 64},
+    {"{\"private\":{\"a\":\"", "\"}}", "too_big", 16384 - 8},
 };
 
 static void limit__the_last_byte_passes_and_the_next_does_not(void **state)
@@ -423,12 +434,13 @@ static void retraction__by_member_or_by_key(void **state)
 {
     (void)state;
     struct nz_options options = fixture_options();
+    rules.options = &options;
     for (size_t i = 0; i < COUNT(retractions); i++) {
         const char *key = retractions[i].key, *value = retractions[i].value;
         struct nz_raw raw = {0};
         memset(&err, 0, sizeof err);
         enum nm_status status =
-            nz_raw_decode(&options, &arena, key, key ? strlen(key) : 0, value, value ? strlen(value) : 0, &raw, &err);
+            nz_raw_decode(&rules, &arena, key, key ? strlen(key) : 0, value, value ? strlen(value) : 0, &raw, &err);
         assert_int_equal(status, retractions[i].code ? NM_BAD_INPUT : NM_OK);
         assert_string_equal(err.code, retractions[i].code ? retractions[i].code : "");
         if (status != NM_OK)
@@ -451,9 +463,18 @@ static void retraction__false_or_null_is_an_ordinary_event(void **state)
     check_text(raw.id, NULL);
 }
 
+static int setup(void **state)
+{
+    (void)state;
+    static struct nz_options options;
+    options = fixture_options();
+    return nz_rules_open(&options, &rules, &err) == NM_OK ? 0 : -1;
+}
+
 static int teardown(void **state)
 {
     (void)state;
+    nz_rules_close(&rules);
     nm_arena_clear(&arena);
     return 0;
 }
@@ -476,5 +497,5 @@ int main(void)
         cmocka_unit_test(retraction__by_member_or_by_key),
         cmocka_unit_test(retraction__false_or_null_is_an_ordinary_event),
     };
-    return cmocka_run_group_tests(tests, NULL, teardown);
+    return cmocka_run_group_tests(tests, setup, teardown);
 }

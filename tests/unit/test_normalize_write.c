@@ -24,7 +24,7 @@ static struct nz_str write_at(const char *event, int64_t revision, int64_t publi
     struct nz_article article;
     struct nz_str out = {0};
     struct nm_error err = {0};
-    if (nz_raw_decode(&options, &arena, NULL, 0, event, strlen(event), &raw, &err) != NM_OK ||
+    if (nz_raw_decode(&rules, &arena, NULL, 0, event, strlen(event), &raw, &err) != NM_OK ||
         nz_article_make(&rules, &arena, &raw, KAFKA_MS, NOW_MS, &article, &err) != NM_OK ||
         nz_article_write(&rules, &arena, &article, revision, article.source_time_ms,
                          article.dated ? article.published_ms : published_ms, &out, &err) != NM_OK)

@@ -19,7 +19,8 @@ struct some {
     long long n;
     bool flag;
     struct nm_strings list;
-    struct nm_pairs map;
+    struct nm_pairs map, maps;
+    struct nm_lists lists;
 };
 #define SOME(member) NM_FIELD(struct some, member)
 static const struct nm_option some_options[] = {
@@ -31,6 +32,8 @@ static const struct nm_option some_options[] = {
     {"a.flag", NM_OPT_BOOL, SOME(flag), "true", 0, 0, NULL, NULL, "A switch."},
     {"a.list", NM_OPT_LIST, SOME(list), "p,q", 1, 5, NULL, NULL, "A list."},
     {"a.map", NM_OPT_MAP, SOME(map), "", 0, 0, NULL, NULL, "A mapping."},
+    {"a.lists", NM_OPT_LISTS, SOME(lists), "", 1, 4, "one|two", NULL, "Lists."},
+    {"a.maps", NM_OPT_MAPS, SOME(maps), "", 1, 99, "file|env", NULL, "Maps."},
     {0},
 };
 
@@ -38,14 +41,19 @@ static void help__shows_type_range_default_and_meaning(void **state)
 {
     (void)state;
     NM_AUTO(free) char *text = shown(nm_options_help, some_options);
-    assert_string_equal(text, "  a.name (text, 1..64 bytes; default: x)\n      Name of a|b.\n"
-                              "  a.word (text, one of on, off; required)\n      A word.\n"
-                              "  a.key (secret; default: ***)\n      A key.\n"
-                              "  a.file (path; default: empty)\n      A file.\n"
-                              "  a.waitMs (integer, 0..100 ms; default: 20)\n      A time.\n"
-                              "  a.flag (boolean, true or false; default: true)\n      A switch.\n"
-                              "  a.list (list, 1..5 entries; default: p,q)\n      A list.\n"
-                              "  a.map (mapping; default: empty)\n      A mapping.\n");
+    assert_string_equal(text,
+                        "  a.name (text, 1..64 bytes; default: x)\n      Name of a|b.\n"
+                        "  a.word (text, one of on, off; required)\n      A word.\n"
+                        "  a.key (secret; default: ***)\n      A key.\n"
+                        "  a.file (path; default: empty)\n      A file.\n"
+                        "  a.waitMs (integer, 0..100 ms; default: 20)\n      A time.\n"
+                        "  a.flag (boolean, true or false; default: true)\n      A switch.\n"
+                        "  a.list (list, 1..5 entries; default: p,q)\n      A list.\n"
+                        "  a.map (mapping; default: empty)\n      A mapping.\n"
+                        "  a.lists (mapping of lists, names: one, two; 1..4 entries each; default: empty)\n"
+                        "      Lists.\n"
+                        "  a.maps (mapping of mappings, names: 1..99; each with one of file, env; default: empty)\n"
+                        "      Maps.\n");
 }
 
 static void markdown__rows_are_cells_with_bars_escaped(void **state)
@@ -59,7 +67,10 @@ static void markdown__rows_are_cells_with_bars_escaped(void **state)
                               "| `a.waitMs` | integer | `20` | 0..100 ms | A time. |\n"
                               "| `a.flag` | boolean | `true` | true or false | A switch. |\n"
                               "| `a.list` | list | `p,q` | 1..5 entries | A list. |\n"
-                              "| `a.map` | mapping | empty |  | A mapping. |\n");
+                              "| `a.map` | mapping | empty |  | A mapping. |\n"
+                              "| `a.lists` | mapping of lists | empty | names: one, two; 1..4 entries each | Lists. |\n"
+                              "| `a.maps` | mapping of mappings | empty | names: 1..99; each with one of file, env | "
+                              "Maps. |\n");
 }
 
 static void unit__is_the_last_word_of_the_name(void **state)
@@ -95,6 +106,8 @@ static void size__must_fit_the_type(void **state)
         {NM_OPT_BOOL, sizeof(bool), sizeof(long long)},
         {NM_OPT_LIST, sizeof(struct nm_strings), sizeof(char *)},
         {NM_OPT_MAP, sizeof(struct nm_pairs), sizeof(char *)},
+        {NM_OPT_LISTS, sizeof(struct nm_lists), sizeof(char *)},
+        {NM_OPT_MAPS, sizeof(struct nm_pairs), sizeof(char *)},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct nm_option row = {.name = "x", .type = cases[i].type, .size = cases[i].size};
@@ -118,11 +131,16 @@ static void clear__is_harmless_twice_and_on_zeros(void **state)
     assert_non_null(some.map.item);
     some.map.n = 1;
     some.map.item[0].name = strdup("z");
+    some.lists.item = calloc(1, sizeof *some.lists.item);
+    assert_non_null(some.lists.item);
+    some.lists.n = 1;
+    some.lists.item[0].name = strdup("w");
     nm_options_clear(some_options, &some);
     nm_options_clear(some_options, &some);
     assert_null(some.a);
     assert_null(some.list.item);
     assert_int_equal(some.map.n, 0);
+    assert_null(some.lists.item);
 }
 
 /* Every table that is linked: rows that could not work, before an operator meets them. */
@@ -151,7 +169,7 @@ static void tables__every_row_is_sound(void **state)
         struct nm_report report = {.problems = &problems, .path = "none.yaml"};
         for (const struct nm_option *row = table->options; row->name; row++) {
             struct nm_node node = {.kind = NM_NODE_TEXT, .outside = true, .text = row->def};
-            if (row->def && row->type != NM_OPT_MAP)
+            if (row->def && !nm_option_has_members(row))
                 (void)nm_value_store(row, &node, "", NULL, &report);
         }
         nm_problems_print(&problems, stdout);

@@ -1,10 +1,12 @@
 /* normalize.c - the worker that turns raw events into articles.
  *
+ * connected  the rules are those that their number stands for
  * step 0  decode and clean each event (pure); bad ones become dead letters; one script an article decides its version
  * step 1  a new version is emitted, and one whose delivery was never reported; a reported re-crawl and an older one are
  * not reported  seen:{id} notes the revisions that were delivered */
 #include "normalize.h"
 #include "newsmill/fault.h"
+#include "newsmill/log.h"
 #include "newsmill/text.h"
 #include "newsmill/worker.h"
 #include "normalize_state.h"
@@ -16,6 +18,7 @@ struct normalize {
     struct nz_options options; /* first: the option table fills it */
     struct nz_rules rules;
     const struct nm_deps *deps;
+    struct nm_buf fingerprint; /* of the rules */
     char keep_ms[24];
 };
 
@@ -25,18 +28,64 @@ struct item_data {
     char key[104];    /* <namespace>:seen:{<id>} */
 };
 
+/* One log line each. */
+static void log_warnings(const char *lines)
+{
+    for (size_t len; *lines; lines += len + (lines[len] == '\n')) {
+        len = strcspn(lines, "\n");
+        nm_log(NM_WARN, "seal.exposed", "%.*s", (int)len, lines);
+    }
+}
+
 static enum nm_status normalize_init(void *ctx, const struct nm_deps *deps, struct nm_error *err)
 {
     struct normalize *normalize = ctx;
     normalize->deps = deps;
     (void)snprintf(normalize->keep_ms, sizeof normalize->keep_ms, "%lld", deps->settings->keep_days * 86400000LL);
-    return nz_rules_open(&normalize->options, &normalize->rules, err);
+    enum nm_status status = nz_rules_open(&normalize->options, &normalize->rules, err);
+    if (status == NM_OK)
+        status = nz_fingerprint(&normalize->rules, &normalize->fingerprint, err);
+    if (status == NM_OK && normalize->rules.warnings.len > 0)
+        log_warnings(nm_buf_str(&normalize->rules.warnings));
+    return status;
+}
+
+/* Rules that changed under their number would make the versions of an article contradict each other. */
+static enum nm_status check_rules(struct normalize *normalize, const struct nm_reply *reply, struct nm_error *err)
+{
+    const char *ours = nm_buf_str(&normalize->fingerprint);
+    if (reply->type == NM_REPLY_STR && strcmp(reply->str, ours) == 0)
+        return NM_OK;
+    char changed[200];
+    nz_fingerprint_difference(ours, reply->type == NM_REPLY_STR ? reply->str : "", changed, sizeof changed);
+    return nm_fail(
+        err, NM_CONFIG,
+        "normalize.rules %lld stands for other rules in namespace %s (changed since: %s): raise normalize.rules",
+        normalize->options.rules, normalize->deps->settings->ns, changed);
+}
+
+static enum nm_status normalize_connected(void *ctx, struct nm_redis *redis, struct nm_error *err)
+{
+    struct normalize *normalize = ctx;
+    struct nm_pipe pipe = {0};
+    struct nm_buf key = {0};
+    nm_buf_addf(&key, "%s:rules:%lld", normalize->deps->settings->ns, normalize->options.rules);
+    (void)nm_pipe_script(&pipe, &nz_rules_script, 1, 1);
+    nm_pipe_str(&pipe, nm_buf_str(&key));
+    nm_pipe_str(&pipe, nm_buf_str(&normalize->fingerprint));
+    enum nm_status status = nm_redis_exec(redis, &pipe, err);
+    if (status == NM_OK)
+        status = check_rules(normalize, nm_pipe_reply(&pipe, 0), err);
+    nm_pipe_clear(&pipe);
+    nm_buf_clear(&key);
+    return status;
 }
 
 static void normalize_fini(void *ctx)
 {
     struct normalize *normalize = ctx;
     nz_rules_close(&normalize->rules);
+    nm_buf_clear(&normalize->fingerprint);
 }
 
 /* ---- process ---- */
@@ -46,7 +95,7 @@ static enum nm_status make_article(struct normalize *normalize, struct nm_batch 
 {
     struct item_data *data = item->data;
     struct nz_raw raw;
-    enum nm_status status = nz_raw_decode(&normalize->options, batch->arena, item->key, item->key_len, item->value,
+    enum nm_status status = nz_raw_decode(&normalize->rules, batch->arena, item->key, item->key_len, item->value,
                                           item->value_len, &raw, err);
     if (status == NM_OK) {
         int64_t now_ms = normalize->deps->clock->now_ms(normalize->deps->clock->self);
@@ -148,7 +197,7 @@ static enum nm_status normalize_reported(void *ctx, struct nm_batch *batch, stru
 
 static const struct nm_input inputs[] = {{.stream = NM_RAW}};
 static const enum nm_stream outputs[] = {NM_NORMALIZED};
-static struct nm_script *const scripts[] = {&nz_version_script, &nz_reported_script};
+static struct nm_script *const scripts[] = {&nz_version_script, &nz_reported_script, &nz_rules_script};
 
 const struct nm_worker normalize_worker = {
     .name = "normalize",
@@ -161,8 +210,9 @@ const struct nm_worker normalize_worker = {
     .outputs = outputs,
     .n_outputs = 1,
     .scripts = scripts,
-    .n_scripts = 2,
+    .n_scripts = 3,
     .init = normalize_init,
+    .connected = normalize_connected,
     .process = normalize_process,
     .reported = normalize_reported,
     .fini = normalize_fini,

@@ -29,12 +29,21 @@ struct nz_options {
     char *match;                                /* word, prefix */
     struct nm_strings always;                   /* topic ids */
     long long rules, max_bytes, max_depth, excerpt_chars, max_future_ms, max_images;
-    bool trust_quality;
+    bool trust_quality, built_in_mapping;
+    struct nm_lists mapping;          /* field -> JSON pointers, put in front of the built-in ones */
+    struct nm_strings secured_fields; /* JSON pointers, below /private */
+    long long secured_key;            /* number of the key that seals */
+    struct nm_pairs secured_keys;     /* "1.file", "2.env" */
     /* quality.*, the reference profile as defaults; points */
     char *profile;
     long long q_topic, q_keyword, q_image, q_amp, q_featured, q_title_free, q_title_step;
 };
 extern const struct nm_option normalize_options[];
+
+/* Checks of single values, in normalize_options.c for the table's sake. */
+#define NZ_MAX_STEPS 16
+bool nz_is_pointer(const char *text);          /* RFC 6901, 1 to NZ_MAX_STEPS steps, at most 128 bytes */
+bool nz_is_locale(const char *text, size_t n); /* well-formed BCP 47, at most 64 bytes; "_" passes for "-" */
 
 /* ---- registries (normalize_providers.c, normalize_topics.c) ---- */
 
@@ -55,6 +64,8 @@ NM_MUST_USE enum nm_status nz_providers_open(const char *path, struct nz_provide
 void nz_providers_free(struct nz_providers *providers);
 /* The entry of the longest suffix of `host` at a label boundary; NULL: not listed. */
 const struct nz_provider *nz_providers_find(const struct nz_providers *providers, const char *host);
+/* All of them, sorted by domain. */
+const struct nz_provider *nz_providers_list(const struct nz_providers *providers, size_t *n);
 
 struct nz_topics;
 /* YAML or JSON list of {id, name, parent, keywords}. NM_CONFIG for unknown members, duplicate ids, unknown or circular
@@ -66,14 +77,23 @@ void nz_topics_free(struct nz_topics *topics);
 /* Everything that process() needs, opened once. */
 struct nz_rules {
     const struct nz_options *options;
+    struct nz_mapping *mapping;
+    struct nz_secured *secured; /* NULL: nothing is sealed */
     struct nz_providers *providers;
     struct nz_topics *topics;
     struct nm_zone *zone;
     struct nz_scratch *scratch; /* buffers that every article uses again, so one thread at a time */
+    struct nm_buf warnings;     /* lines for the log, of the opening */
 };
 /* options is borrowed until nz_rules_close(). */
 NM_MUST_USE enum nm_status nz_rules_open(const struct nz_options *options, struct nz_rules *out, struct nm_error *err);
 void nz_rules_close(struct nz_rules *rules);
+
+/* Appends one line that tells rules apart which give the same event other articles (normalize_fingerprint.c); keys are
+ * not in it. */
+NM_MUST_USE enum nm_status nz_fingerprint(const struct nz_rules *rules, struct nm_buf *out, struct nm_error *err);
+/* Names the parts of the option file in which two fingerprints differ: "topics, quality". */
+void nz_fingerprint_difference(const char *ours, const char *other, char *out, size_t size);
 
 /* ---- decoding (normalize_raw.c) ---- */
 
@@ -88,11 +108,13 @@ struct nz_raw {
     size_t n_images;
     bool has_quality, featured, retracted;
     long long quality;
+    struct yyjson_val *private_object;
+    struct nz_str secret; /* what is to be sealed of it: compact JSON, members sorted */
 };
 /* Decodes one raw event. key: used as URL or id of a retraction when the value is empty (NULL or no bytes).
  * NM_BAD_INPUT: too_big utf8_invalid not_json not_object too_deep duplicate_key wrong_type too_many
  * retraction_target (neither a URL nor an id). NM_FATAL: out of memory. */
-NM_MUST_USE enum nm_status nz_raw_decode(const struct nz_options *options, struct nm_arena *arena, const char *key,
+NM_MUST_USE enum nm_status nz_raw_decode(const struct nz_rules *rules, struct nm_arena *arena, const char *key,
                                          size_t key_len, const char *value, size_t len, struct nz_raw *out,
                                          struct nm_error *err);
 
@@ -120,7 +142,9 @@ struct nz_article {
     long long quality;
     struct nz_part part[64];
     size_t n_parts;
-    /* Of everything that the article says but source_time, and the date where the event gave none; hex. A retraction
+    struct nz_str secret; /* plaintext of `secured` */
+    /* Of everything that the article says but source_time, and the date where the event gave none; hex. Of the secret
+     * it has a digest under the oldest key, not the sealed text, so that a newer key makes no new version. A retraction
      * has the greatest hash, so that it wins among versions of the same time. */
     char hash[33];
 };

@@ -255,7 +255,7 @@ static enum nm_status make_article(const struct nz_rules *rules, struct nm_arena
 enum nm_status nz_article_make(const struct nz_rules *rules, struct nm_arena *arena, const struct nz_raw *raw,
                                int64_t kafka_ms, int64_t now_ms, struct nz_article *out, struct nm_error *err)
 {
-    struct nz_article article = {.retracted = raw->retracted};
+    struct nz_article article = {.retracted = raw->retracted, .secret = raw->secret};
     enum nm_status status = make_dates(rules, raw, kafka_ms, now_ms, &article, err);
     if (status == NM_OK)
         status = raw->retracted ? make_retraction(raw, &article, err) : make_article(rules, arena, raw, &article, err);

@@ -1,13 +1,15 @@
 /* normalize_internal.h - what the parts of normalize's pure logic share; nobody else includes it.
  *
- * raw event: normalize_json.c (bytes to a checked tree), normalize_take.c (tree to values), normalize_raw.c (the
- * table). registries: normalize_registry.c (files to nodes), normalize_providers.c, normalize_topics.c (file, lookup),
- * normalize_match.c (keywords in a text).
- * article: normalize_article.c, normalize_quality.c, normalize_write.c. */
+ * raw event: normalize_json.c (bytes to a checked tree), normalize_mapping.c (where each field stands),
+ * normalize_take.c (tree to values), normalize_raw.c (the event), normalize_secured.c (private fields). registries:
+ * normalize_registry.c (files to nodes), normalize_providers.c, normalize_topics.c (file, lookup), normalize_match.c
+ * (keywords in a text). article: normalize_article.c, normalize_quality.c, normalize_write.c. */
 #ifndef NORMALIZE_INTERNAL_H
 #define NORMALIZE_INTERNAL_H
 
 #include "normalize.h"
+
+#include "newsmill/seal.h"
 
 #include <openssl/evp.h>
 #include <yyjson.h>
@@ -42,17 +44,73 @@ enum nz_found {
 struct nz_taker {
     struct nm_arena *arena;
     struct nm_error *err;
-    enum nm_status status; /* of NZ_FAILED */
+    enum nm_status status;            /* of NZ_FAILED */
+    bool own;                         /* the value stands under the field's own name, not under one of another format */
+    bool (*fits)(struct nz_str text); /* which texts of a string field are usable; NULL: all */
+    enum nz_found misfit;             /* what the others are: NZ_WRONG or NZ_ABSENT */
 };
 struct nz_field {
     const char *name, *wants; /* for messages: what it is, what to send */
     enum nz_found (*take)(struct nz_taker *taker, yyjson_val *val, const struct nz_field *field, struct nz_raw *raw);
-    size_t offset;               /* of the nz_str that nz_take_text, _url, _link and _word fill */
+    size_t offset;               /* of the nz_str that nz_take_text, _url, _link, _word and _locale fill */
     size_t max_bytes;            /* of it; more is `too_big`; 0: only the event's size counts */
     const char *const *pointers; /* JSON pointers, tried in order, NULL at the end */
 };
+
+/* ---- where the fields stand (normalize_mapping.c) ---- */
+
+/* The fields of a raw event in the order in which they are read. The first decides whether it is a retraction, which
+ * needs nothing but the next two. */
+enum nz_field_number {
+    NZ_RETRACTED,
+    NZ_URL,
+    NZ_MODIFIED,
+    NZ_TITLE, /* the first that a retraction does not need */
+    NZ_QUALITY = 16,
+    NZ_N_FIELDS
+};
+struct nz_step {
+    const char *name;
+    size_t len;
+    size_t index; /* where the value is an array; SIZE_MAX: no element */
+};
+struct nz_pointer {
+    const char *text; /* as it was written */
+    const struct nz_step *step;
+    size_t n;
+    bool own; /* the field's own name */
+};
+struct nz_route {
+    const struct nz_field *field;
+    struct nz_pointer *pointer; /* tried in order */
+    size_t n;
+};
+struct nz_mapping {
+    struct nm_arena arena; /* holds everything below */
+    struct nz_route route[NZ_N_FIELDS];
+};
+/* NM_CONFIG: no pointer for what every article needs. */
+NM_MUST_USE enum nm_status nz_mapping_open(const struct nz_options *options, struct nz_mapping **out,
+                                           struct nm_error *err);
+void nz_mapping_free(struct nz_mapping *mapping);
+/* text: a pointer as nz_is_pointer() wants it. Everything lives in the arena. */
+NM_MUST_USE enum nm_status nz_pointer_compile(struct nm_arena *arena, const char *text, struct nz_pointer *out,
+                                              struct nm_error *err);
+/* The value in an event whose own members were checked already; *out NULL: not there. NM_BAD_INPUT: duplicate_key. */
+NM_MUST_USE enum nm_status nz_pointer_find(const struct nz_pointer *pointer, struct nm_arena *arena, yyjson_val *root,
+                                           yyjson_val **out, struct nm_error *err);
+
+/* ---- values ---- */
+
+enum nz_found nz_take_retracted(struct nz_taker *taker, yyjson_val *val, const struct nz_field *field,
+                                struct nz_raw *raw);
 enum nz_found nz_take_text(struct nz_taker *taker, yyjson_val *val, const struct nz_field *field, struct nz_raw *raw);
 enum nz_found nz_take_word(struct nz_taker *taker, yyjson_val *val, const struct nz_field *field, struct nz_raw *raw);
+/* The same, but a text that is no word is as good as absent: a feed's categories are free text. */
+enum nz_found nz_take_category(struct nz_taker *taker, yyjson_val *val, const struct nz_field *field,
+                               struct nz_raw *raw);
+/* A language tag; "_" becomes "-". Another text is wrong under the field's own name, else as good as absent. */
+enum nz_found nz_take_locale(struct nz_taker *taker, yyjson_val *val, const struct nz_field *field, struct nz_raw *raw);
 enum nz_found nz_take_url(struct nz_taker *taker, yyjson_val *val, const struct nz_field *field, struct nz_raw *raw);
 /* A URL that may be one of a feed's links: only `rel` alternate and canonical (or none) lead to the article. */
 enum nz_found nz_take_link(struct nz_taker *taker, yyjson_val *val, const struct nz_field *field, struct nz_raw *raw);
@@ -66,8 +124,30 @@ enum nz_found nz_take_topics(struct nz_taker *taker, yyjson_val *val, const stru
 enum nz_found nz_take_images(struct nz_taker *taker, yyjson_val *val, const struct nz_field *field, struct nz_raw *raw);
 enum nz_found nz_take_featured(struct nz_taker *taker, yyjson_val *val, const struct nz_field *field,
                                struct nz_raw *raw);
+enum nz_found nz_take_private(struct nz_taker *taker, yyjson_val *val, const struct nz_field *field,
+                              struct nz_raw *raw);
 enum nz_found nz_take_quality(struct nz_taker *taker, yyjson_val *val, const struct nz_field *field,
                               struct nz_raw *raw);
+
+/* ---- private fields (normalize_secured.c) ---- */
+
+struct nz_secured; /* which members are sealed, and the keys; NULL: none */
+/* *out NULL: no fields are to be sealed. *warnings gets a line for each key that others may read. */
+NM_MUST_USE enum nm_status nz_secured_open(const struct nz_options *options, struct nz_secured **out,
+                                           struct nm_buf *warnings, struct nm_error *err);
+void nz_secured_free(struct nz_secured *secured);
+/* The plaintext of what is to be sealed of `private`: compact JSON, members sorted; data NULL: nothing of it is there.
+ * NM_BAD_INPUT: duplicate_key. */
+NM_MUST_USE enum nm_status nz_secured_plain(const struct nz_secured *secured, struct nm_arena *arena,
+                                            yyjson_val *private_object, struct nz_str *out, struct nm_error *err);
+/* The `secured` member of an article with a secret. */
+NM_MUST_USE enum nm_status nz_secured_seal(struct nz_secured *secured, struct nm_arena *arena,
+                                           const struct nz_article *article, struct nz_str *out, struct nm_error *err);
+/* nm_seal_digest() of its secret. */
+NM_MUST_USE enum nm_status nz_secured_digest(struct nz_secured *secured, const struct nz_article *article,
+                                             unsigned char out[NM_SEAL_DIGEST_BYTES], struct nm_error *err);
+/* The fields as text: the same for every order and repetition that means the same. */
+void nz_secured_describe(const struct nz_secured *secured, struct nm_buf *out);
 
 /* ---- registry files ---- */
 

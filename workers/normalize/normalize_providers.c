@@ -171,6 +171,12 @@ enum nm_status nz_providers_open(const char *path, struct nz_providers **out, st
     return NM_OK;
 }
 
+const struct nz_provider *nz_providers_list(const struct nz_providers *providers, size_t *n)
+{
+    *n = providers->n;
+    return providers->item;
+}
+
 static int compare_domain(const void *key, const void *item)
 {
     return strcmp(key, ((const struct nz_provider *)item)->domain);

@@ -1,4 +1,4 @@
-/* normalize_rules.c - what process() needs, opened once: registries, time zone, buffers, the digest.
+/* normalize_rules.c - what process() needs, opened once: mapping, registries, keys, time zone, buffers, the digest.
  *
  * The hash of an article says whether two events say the same: every member is written with its length in front, so
  * that no two articles have the same serialisation. A retraction has the greatest hash there is, since the hash decides
@@ -35,17 +35,24 @@ struct nz_scratch *nz_scratch_new(void)
 
 void nz_rules_close(struct nz_rules *rules)
 {
+    nz_mapping_free(rules->mapping);
+    nz_secured_free(rules->secured);
     nz_providers_free(rules->providers);
     nz_topics_free(rules->topics);
     nm_zone_close(rules->zone);
     nz_scratch_free(rules->scratch);
+    nm_buf_clear(&rules->warnings);
     *rules = (struct nz_rules){0};
 }
 
 enum nm_status nz_rules_open(const struct nz_options *options, struct nz_rules *out, struct nm_error *err)
 {
     struct nz_rules rules = {.options = options};
-    enum nm_status status = nz_providers_open(options->providers_file, &rules.providers, err);
+    enum nm_status status = nz_mapping_open(options, &rules.mapping, err);
+    if (status == NM_OK)
+        status = nz_secured_open(options, &rules.secured, &rules.warnings, err);
+    if (status == NM_OK)
+        status = nz_providers_open(options->providers_file, &rules.providers, err);
     if (status == NM_OK)
         status = nz_topics_open(options->topics_file, options, &rules.topics, err);
     if (status == NM_OK)
@@ -110,6 +117,19 @@ static void serialise(struct nm_buf *buf, const struct nz_article *article)
     put_images(buf, article->image, article->n_images);
 }
 
+/* At the end and only where there is one, so that articles without a secret keep their hash. */
+static enum nm_status serialise_secret(const struct nz_rules *rules, struct nm_buf *buf,
+                                       const struct nz_article *article, struct nm_error *err)
+{
+    unsigned char digest[NM_SEAL_DIGEST_BYTES];
+    if (!article->secret.data)
+        return NM_OK;
+    enum nm_status status = nz_secured_digest(rules->secured, article, digest, err);
+    if (status == NM_OK)
+        nm_buf_add(buf, digest, sizeof digest);
+    return status;
+}
+
 enum nm_status nz_hash(const struct nz_rules *rules, struct nz_article *article, struct nm_error *err)
 {
     struct nz_scratch *scratch = rules->scratch;
@@ -122,6 +142,9 @@ enum nm_status nz_hash(const struct nz_rules *rules, struct nz_article *article,
     }
     nm_buf_reset(buf);
     serialise(buf, article);
+    enum nm_status status = serialise_secret(rules, buf, article, err);
+    if (status != NM_OK)
+        return status;
     if (!nm_buf_ok(buf))
         return nm_fail(err, NM_FATAL, "out of memory for the hash of an article");
     if (EVP_DigestInit_ex(scratch->digest, scratch->sha256, NULL) != 1 ||

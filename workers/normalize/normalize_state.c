@@ -1,4 +1,5 @@
-/* normalize_state.c - which version of an article is the newest: one atomic step an event.
+/* normalize_state.c - which version of an article is the newest: one atomic step an event; and which rules a number
+ * stands for: the first that came with it.
  *
  * Versions are ordered by (source time, rules, content hash). The content and rules of the newest version again is a
  * re-crawl: it raises the source time and keeps the revision, so that the same event always gives the same bytes, and
@@ -42,4 +43,10 @@ struct nm_script nz_reported_script = {
     .source = "if redis.call('HGET', KEYS[1], 'rev') ~= ARGV[1] then return 0 end\n"
               "redis.call('HSET', KEYS[1], 'rep', ARGV[1])\n"
               "return 1\n",
+};
+
+struct nm_script nz_rules_script = {
+    .name = "normalize.rules",
+    .source = "redis.call('SET', KEYS[1], ARGV[1], 'NX')\n"
+              "return redis.call('GET', KEYS[1])\n",
 };

@@ -13,5 +13,7 @@
 extern struct nm_script nz_version_script;
 /* KEYS seen; ARGV revision. Notes that this revision was delivered, if it is still the newest. */
 extern struct nm_script nz_reported_script;
+/* KEYS rules:<number>; ARGV a fingerprint. Notes it where there is none, and replies the one that stands there. */
+extern struct nm_script nz_rules_script;
 
 #endif

@@ -15,7 +15,7 @@
 #define MAX_PIXELS 65535
 
 static const char *const text_members[] = {"@value", "name", "#text", NULL};
-static const char *const url_members[] = {"url", "@id", "href", "@value", "#text", "name", NULL};
+static const char *const url_members[] = {"url", "contentUrl", "@id", "href", "@value", "#text", "name", NULL};
 static const char *const link_rels[] = {"alternate", "canonical", NULL};
 
 static enum nz_found failed(struct nz_taker *taker, enum nm_status status)
@@ -96,6 +96,8 @@ static enum nz_found take_string(struct nz_taker *taker, yyjson_val *val, const 
     struct nz_str text = text_of(val);
     if (!text.data)
         return NZ_ABSENT;
+    if (taker->fits && !taker->fits(text))
+        return taker->misfit;
     *out = text;
     return NZ_USABLE;
 }
@@ -124,15 +126,45 @@ enum nz_found nz_take_url(struct nz_taker *taker, yyjson_val *val, const struct 
     return take_limited(taker, val, url_members, field, raw);
 }
 
+/* A text that fits; others are passed over, in an array for the next element. */
+static enum nz_found take_fitting(struct nz_taker *taker, yyjson_val *val, bool (*fits)(struct nz_str text),
+                                  enum nz_found misfit, struct nz_str *out)
+{
+    taker->fits = fits;
+    taker->misfit = misfit;
+    enum nz_found found = take_string(taker, val, text_members, out);
+    taker->fits = NULL;
+    return found;
+}
+
 enum nz_found nz_take_word(struct nz_taker *taker, yyjson_val *val, const struct nz_field *field, struct nz_raw *raw)
 {
-    struct nz_str text;
-    enum nz_found found = take_string(taker, val, text_members, &text);
-    if (found != NZ_USABLE)
+    return take_fitting(taker, val, nz_is_word, NZ_WRONG, target(field, raw));
+}
+
+enum nz_found nz_take_category(struct nz_taker *taker, yyjson_val *val, const struct nz_field *field,
+                               struct nz_raw *raw)
+{
+    return take_fitting(taker, val, nz_is_word, NZ_ABSENT, target(field, raw));
+}
+
+static bool is_locale(struct nz_str text)
+{
+    return nz_is_locale(text.data, text.len);
+}
+
+enum nz_found nz_take_locale(struct nz_taker *taker, yyjson_val *val, const struct nz_field *field, struct nz_raw *raw)
+{
+    struct nz_str *out = target(field, raw);
+    enum nz_found found = take_fitting(taker, val, is_locale, taker->own ? NZ_WRONG : NZ_ABSENT, out);
+    if (found != NZ_USABLE || !memchr(out->data, '_', out->len))
         return found;
-    if (!nz_is_word(text))
-        return NZ_WRONG;
-    *target(field, raw) = text;
+    char *copy = nm_arena_copy(taker->arena, out->data, out->len);
+    if (!copy)
+        return failed(taker, nm_fail(taker->err, NM_FATAL, "out of memory for a language tag"));
+    for (char *p = copy; *p; p++)
+        *p = *p == '_' ? '-' : *p;
+    out->data = copy;
     return NZ_USABLE;
 }
 
@@ -288,10 +320,17 @@ static bool is_other_medium(yyjson_val *object)
            (medium && *medium && strcasecmp(medium, "image") != 0);
 }
 
+/* {"@id": "https://site.example/page#image"}: JSON-LD for "described elsewhere in this document". */
+static bool is_reference(yyjson_val *object)
+{
+    const char *id = yyjson_get_str(yyjson_obj_get(object, "@id"));
+    return id && yyjson_obj_size(object) == 1 && strchr(id, '#');
+}
+
 static enum nz_found take_image(struct nz_taker *taker, yyjson_val *val, struct nz_image *out)
 {
     struct nz_image image = {0};
-    if (yyjson_is_obj(val) && is_other_medium(val))
+    if (yyjson_is_obj(val) && (is_other_medium(val) || is_reference(val)))
         return NZ_ABSENT;
     enum nz_found found = take_string(taker, val, url_members, &image.url);
     if (found != NZ_USABLE)
@@ -350,5 +389,30 @@ enum nz_found nz_take_quality(struct nz_taker *taker, yyjson_val *val, const str
         return NZ_WRONG;
     raw->quality = (long long)number;
     raw->has_quality = true;
+    return NZ_USABLE;
+}
+
+enum nz_found nz_take_retracted(struct nz_taker *taker, yyjson_val *val, const struct nz_field *field,
+                                struct nz_raw *raw)
+{
+    (void)taker;
+    (void)field;
+    if (!val || yyjson_is_null(val))
+        return NZ_ABSENT;
+    if (!yyjson_is_bool(val))
+        return NZ_WRONG;
+    raw->retracted = yyjson_is_true(val);
+    return NZ_USABLE;
+}
+
+enum nz_found nz_take_private(struct nz_taker *taker, yyjson_val *val, const struct nz_field *field, struct nz_raw *raw)
+{
+    (void)taker;
+    (void)field;
+    if (!val || yyjson_is_null(val))
+        return NZ_ABSENT;
+    if (!yyjson_is_obj(val))
+        return NZ_WRONG;
+    raw->private_object = val;
     return NZ_USABLE;
 }

@@ -159,6 +159,13 @@ enum nm_status nz_article_write(const struct nz_rules *rules, struct nm_arena *a
     put_text(&writer, root, "excerpt", article->excerpt);
     put_text(&writer, root, "publishedDateTime", nz_str_of(published));
     put_members(&writer, root, article);
+    if (article->secret.data) {
+        struct nz_str sealed = {0};
+        status = nz_secured_seal(rules->secured, arena, article, &sealed, err);
+        if (status != NM_OK)
+            return status;
+        put_text(&writer, root, "secured", sealed);
+    }
     put_number(&writer, root, "rules", rules->options->rules);
     return finish(&writer, &alc, out, err);
 }
