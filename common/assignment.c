@@ -58,7 +58,7 @@ const char *nm_partition_topic(const struct nm_runtime *rt, const struct nm_part
 void nm_assignment_drop(struct nm_runtime *rt)
 {
     nm_pause_end(rt);   /* a pause would outlive the assignment */
-    if (rt->resolved) {     /* an empty list, not NULL: we stay a member and fetch nothing */
+    if (rt->resolved) { /* an empty list, not NULL: we stay a member and fetch nothing */
         rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(1);
         (void)rd_kafka_assign(rt->consumer, none);
         rd_kafka_topic_partition_list_destroy(none);

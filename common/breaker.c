@@ -3,7 +3,8 @@
  * A worker that rejects everything is more likely wrong than its input. Judging comes before the dead letters of a
  * batch are sent, and the letters of a streak that reaches the end of a batch wait for the verdicts on the events that
  * follow (which the consumer has at hand when the partition is behind), so that of the streak that trips the breaker
- * nothing was sent or committed, whatever the size of a batch. At the end of a partition there is nothing to wait for. */
+ * nothing was sent or committed, whatever the size of a batch. At the end of a partition there is nothing to wait for.
+ */
 #include "breaker.h"
 #include "runtime_internal.h"
 

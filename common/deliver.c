@@ -112,6 +112,9 @@ enum nm_status nm_work_start(struct nm_runtime *rt, struct nm_work *work, struct
         if (status != NM_OK)
             return status;
     }
+    for (size_t i = 0; i < work->batch.n_items; i++)
+        if (work->batch.item[i].verdict == NM_UNSET)
+            NM_POISON(work->batch.item[i].value, work->batch.item[i].value_len);
     return NM_OK;
 }
 

@@ -73,6 +73,15 @@ void nm_fault_at(enum nm_point point)
         (void)raise(SIGKILL);
 }
 
+void nm_fault_poison(const void *value, size_t len)
+{
+    const char *text = getenv("NM_POISON"), *at = value;
+    size_t text_len = text ? strlen(text) : 0;
+    for (size_t i = 0; text_len && at && i + text_len <= len; i++)
+        if (memcmp(at + i, text, text_len) == 0)
+            abort();
+}
+
 bool nm_control_is(enum nm_control which)
 {
     if (!state)

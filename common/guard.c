@@ -115,8 +115,7 @@ enum nm_status nm_guard_note(struct nm_runtime *rt, struct nm_work *work, struct
                         "the worker died each time it began this event, which is a bug of newsmill: report it with the "
                         "bytes of this letter");
     nm_item_dead(&work->batch, item, &why);
-    struct nm_where where = {
-        .stream = nm_partition_topic(rt, part), .partition = part->id, .offset = item->offset};
+    struct nm_where where = {.stream = nm_partition_topic(rt, part), .partition = part->id, .offset = item->offset};
     nm_log_at(NM_ERROR, "crash.found", &where, "the process died %" PRId64 " times at this event: it goes to dead",
               times);
     return NM_OK;

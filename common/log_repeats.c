@@ -19,9 +19,15 @@ static uint64_t hash_bytes(uint64_t hash, const char *data, size_t len)
     return hash;
 }
 
-static uint64_t hash_message(const char *event, const char *text, size_t len)
+/* The partition too: what is said of one does not stand for another. */
+static uint64_t hash_message(const char *event, const char *text, size_t len, const struct nm_where *where)
 {
-    return hash_bytes(hash_bytes(0xcbf29ce484222325, event, strlen(event) + 1), text, len);
+    uint64_t hash = hash_bytes(hash_bytes(0xcbf29ce484222325, event, strlen(event) + 1), text, len);
+    if (where && where->stream) {
+        hash = hash_bytes(hash, where->stream, strlen(where->stream) + 1);
+        hash = hash_bytes(hash, (const char *)&where->partition, sizeof where->partition);
+    }
+    return hash;
 }
 
 static bool is_same(const struct nm_repeat *slot, const struct nm_repeat *message, const char *text)
@@ -57,7 +63,7 @@ bool nm_repeats_new(struct nm_repeats *repeats, enum nm_log_level level, const c
     struct nm_repeat message = {.used = true,
                                 .level = level,
                                 .len = len,
-                                .hash = hash_message(event, text, len),
+                                .hash = hash_message(event, text, len, where),
                                 .end_ms = now_ms + NM_REPEAT_MS};
     out->n = 0;
     (void)snprintf(message.event, sizeof message.event, "%s", event);

@@ -1,6 +1,6 @@
 /* loop.c - the worker's life: move what is in flight as far as it goes, take more, sleep until a message, a report, an
- * answer of Redis or a timer; and when a dependency fails drop everything above wm, back off and begin again from there.
- * The consumer is polled all the time, so that the group keeps its member.
+ * answer of Redis or a timer; and when a dependency fails drop everything above wm, back off and begin again from
+ * there. The consumer is polled all the time, so that the group keeps its member.
  *
  * Stopping and giving partitions back: nothing new is taken, what is under way is finished within runtime.drainMs, its
  * offsets are committed. A second signal, or runtime.stopMs, ends the process at once (which is harmless: nothing is
@@ -89,7 +89,7 @@ void nm_drop_all(struct nm_runtime *rt)
         nm_work_release(rt, rt->order[0]);
     }
     if (sent)
-        nm_producer_drop(rt); /* else it holds nothing of them */
+        nm_producer_drop(rt);            /* else it holds nothing of them */
     if (nm_redis_in_flight(rt->redis)) { /* their answers must not be waited for, nor read as others' */
         nm_redis_close(rt->redis);
         rt->redis = NULL;

@@ -81,7 +81,7 @@ void nm_observe_done(struct nm_runtime *rt, const struct nm_work *work)
         if (item->dead)
             nm_runtime_metrics_dead(rm, item->dead->code);
         if (!item->set)
-            count[item->stream][item->dead                     ? NM_OUTCOME_DEAD
+            count[item->stream][item->dead                  ? NM_OUTCOME_DEAD
                                 : item->verdict == NM_STALE ? NM_OUTCOME_STALE
                                                             : NM_OUTCOME_OK] += 1;
     }
@@ -107,7 +107,8 @@ static bool kafka_ok(struct nm_runtime *rt)
     return !rt->kafka_down;
 }
 
-static void count_in_flight(const struct nm_runtime *rt, size_t part, struct nm_partition_report *out, int64_t *first_ms)
+static void count_in_flight(const struct nm_runtime *rt, size_t part, struct nm_partition_report *out,
+                            int64_t *first_ms)
 {
     for (size_t i = 0; i < rt->n_works; i++)
         for (size_t k = 0; k < rt->order[i]->n_spans; k++) {

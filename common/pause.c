@@ -1,11 +1,11 @@
 /* pause.c - partitions that are not fetched for a while: all of them while the window is full, and during a replay
  * those that are too far ahead.
  *
- * A replay must not tear the streams apart in event time: a worker that looks at several partitions (stories, heat) would
- * see the news of a week in one and of a morning in another. While a partition is behind the end that it had when it was
- * taken up, it pauses when its event time is more than replay.aheadMs ahead of the slowest partition of the group that
- * is behind too. librdkafka 2.0.2 may rewind a partition that is resumed without being paused, so only what is paused is
- * resumed. */
+ * A replay must not tear the streams apart in event time: a worker that looks at several partitions (stories, heat)
+ * would see the news of a week in one and of a morning in another. While a partition is behind the end that it had when
+ * it was taken up, it pauses when its event time is more than replay.aheadMs ahead of the slowest partition of the
+ * group that is behind too. librdkafka 2.0.2 may rewind a partition that is resumed without being paused, so only what
+ * is paused is resumed. */
 #include "newsmill/log.h"
 #include "runtime_internal.h"
 

@@ -194,8 +194,7 @@ void nm_on_committed(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_pa
 
 static void add_commit(const struct nm_runtime *rt, rd_kafka_topic_partition_list_t *list, struct nm_partition *part)
 {
-    rd_kafka_topic_partition_t *row =
-        rd_kafka_topic_partition_list_add(list, nm_partition_topic(rt, part), part->id);
+    rd_kafka_topic_partition_t *row = rd_kafka_topic_partition_list_add(list, nm_partition_topic(rt, part), part->id);
     char note[NM_COMMIT_NOTE_BYTES];
     nm_commit_note(part->wm.redis_us, part->done < part->resend_until ? part->resend_until : 0, note);
     row->offset = part->done;

@@ -2,8 +2,8 @@
  *
  * Every beginning (an assignment, a lost Redis connection, a failed delivery) takes the same road: fetch nothing, read
  * the committed offsets, then wm; look whether the record below wm is still the one that was processed; decide
- * (watermark.c); rd_kafka_assign() with explicit offsets. That is also how one seeks: the seek calls of librdkafka 2.0.2
- * have bugs, and assign() throws away what was fetched before.
+ * (watermark.c); rd_kafka_assign() with explicit offsets. That is also how one seeks: the seek calls of
+ * librdkafka 2.0.2 have bugs, and assign() throws away what was fetched before.
  *
  * Rebuild: when the state of a partition is gone and runtime.onStateLoss says so, inputs that are marked for it are
  * read first, from their oldest offset to their end, and only then the partition's other inputs from the beginning.
@@ -160,16 +160,15 @@ static void begin_at(struct nm_runtime *rt, struct nm_partition *part, const str
         part->resend_until = resume->resend_until;
     if (resume->state_lost || (resume->rolled_back && !part->rebuilt))
         nm_series_add(rt->observer.rm.state_losses, 1);
-    struct nm_where where = {
-        .stream = nm_partition_topic(rt, part), .partition = part->id, .offset = resume->start};
+    struct nm_where where = {.stream = nm_partition_topic(rt, part), .partition = part->id, .offset = resume->start};
     if (resume->state_lost)
         nm_log_at(NM_WARN, "state.lost", &where,
                   "Redis has no watermark although offsets were committed (%" PRId64 "): rebuilding from the streams",
                   facts->committed);
     else if (resume->gap)
         nm_log_at(NM_WARN, "stream.gap", &where,
-                  "the stream was recreated, or lost events before they were processed (oldest %" PRId64 ", end %" PRId64
-                  ", watermark %" PRId64 "): going on as runtime.onGap says",
+                  "the stream was recreated, or lost events before they were processed (oldest %" PRId64
+                  ", end %" PRId64 ", watermark %" PRId64 "): going on as runtime.onGap says",
                   facts->oldest, facts->end, facts->wm.next);
     else if (resume->rolled_back && !part->rebuilt)
         nm_log_at(NM_WARN, "state.rollback", &where,
@@ -309,8 +308,8 @@ static enum nm_status begin(struct nm_runtime *rt, struct nm_error *err)
 static bool can_verify(const struct nm_runtime *rt, const struct nm_partition *part)
 {
     const struct nm_resume_facts *facts = &part->facts;
-    return !is_rebuild_input(rt, part) && facts->has_wm && facts->wm.last_crc >= 0 &&
-           facts->wm.next > facts->oldest && facts->wm.next <= facts->end;
+    return !is_rebuild_input(rt, part) && facts->has_wm && facts->wm.last_crc >= 0 && facts->wm.next > facts->oldest &&
+           facts->wm.next <= facts->end;
 }
 
 static enum nm_status ask_below_wm(struct nm_runtime *rt, struct nm_error *err)
@@ -401,7 +400,8 @@ enum nm_status nm_resume_rebuilt(struct nm_runtime *rt, struct nm_error *err)
         struct nm_partition *first = &rt->part[i];
         if (first->rebuild_until < 0 || first->done < first->rebuild_until)
             continue;
-        struct nm_where where = {.stream = nm_partition_topic(rt, first), .partition = first->id, .offset = first->done};
+        struct nm_where where = {
+            .stream = nm_partition_topic(rt, first), .partition = first->id, .offset = first->done};
         nm_log_at(NM_INFO, "state.rebuild", &where, "read to its end; going on with the other streams");
         first->rebuild_until = -1;
         changed = release_held(rt, first) || changed;

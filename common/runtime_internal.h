@@ -51,21 +51,21 @@ struct nm_output {
 struct nm_partition {
     size_t input; /* index into worker->inputs */
     int32_t id;
-    char key[NM_WM_KEY_BYTES];     /* of wm in Redis                                 */
-    char try_key[NM_WM_KEY_BYTES]; /* of the crash guard                             */
-    int64_t polled;                /* everything below is in a work or finished      */
-    int64_t done;                  /* everything below is finished and in wm         */
-    int64_t committed;             /* Kafka's, as far as it answered                 */
-    int64_t asked;                 /* the last commit that was sent                  */
-    int64_t resend_until;          /* offsets below: no mark suppresses an output    */
-    int64_t behind_until;          /* end when it was taken up; 0 in a new group     */
+    char key[NM_WM_KEY_BYTES];      /* of wm in Redis                                 */
+    char try_key[NM_WM_KEY_BYTES];  /* of the crash guard                             */
+    int64_t polled;                 /* everything below is in a work or finished      */
+    int64_t done;                   /* everything below is finished and in wm         */
+    int64_t committed;              /* Kafka's, as far as it answered                 */
+    int64_t asked;                  /* the last commit that was sent                  */
+    int64_t resend_until;           /* offsets below: no mark suppresses an output    */
+    int64_t behind_until;           /* end when it was taken up; 0 in a new group     */
     int64_t progress_ms, seen_done; /* boot time of the last progress, or when there was nothing to do; where it was */
-    int64_t rebuild_until;         /* of an input that is read for a rebuild only: its end; -1: not read now */
-    bool lost;                     /* its state is gone: read again from the oldest  */
-    bool held;                     /* not fetched until its rebuild input is read    */
-    bool make_wm;                  /* write wm before anything is taken              */
-    bool rolled_back;              /* Redis had lost writes at the last beginning    */
-    bool rebuilt;                  /* what is read again was put back from records: marks hold */
+    int64_t rebuild_until;          /* of an input that is read for a rebuild only: its end; -1: not read now */
+    bool lost;                      /* its state is gone: read again from the oldest  */
+    bool held;                      /* not fetched until its rebuild input is read    */
+    bool make_wm;                   /* write wm before anything is taken              */
+    bool rolled_back;               /* Redis had lost writes at the last beginning    */
+    bool rebuilt;                   /* what is read again was put back from records: marks hold */
     bool fetched, paused;
     bool ahead; /* in a replay: waits for slower partitions of the group */
     bool has_wm;
@@ -89,8 +89,8 @@ struct nm_span {
     struct nm_watermark next;
     size_t n_items;
     int64_t first_ms; /* Kafka's timestamp of its first event */
-    bool ends_dead; /* its last event goes to the dead letters */
-    bool taken;     /* counted into the partition's position   */
+    bool ends_dead;   /* its last event goes to the dead letters */
+    bool taken;       /* counted into the partition's position   */
 };
 
 enum nm_stage {
@@ -112,14 +112,14 @@ struct nm_work {
     char *item_data;
     size_t bytes;
     enum nm_stage stage;
-    unsigned round;       /* of process(), because reported() asked for another */
-    bool waiting;         /* batch.pipe is in flight                            */
-    bool judged;          /* the breaker has seen it                            */
-    int64_t filled_ms;    /* boot time of the first event                       */
-    int64_t asked_ms;     /* when the state that its outputs stand on was asked for, or later */
-    int64_t judged_ms;    /* boot time                                          */
+    unsigned round;    /* of process(), because reported() asked for another */
+    bool waiting;      /* batch.pipe is in flight                            */
+    bool judged;       /* the breaker has seen it                            */
+    int64_t filled_ms; /* boot time of the first event                       */
+    int64_t asked_ms;  /* when the state that its outputs stand on was asked for, or later */
+    int64_t judged_ms; /* boot time                                          */
     int64_t sent_ms;
-    int64_t asked_ns, sent_ns; /* monotonic, for the metrics */
+    int64_t asked_ns, sent_ns;    /* monotonic, for the metrics */
     size_t outstanding, n_failed; /* delivery reports */
     rd_kafka_resp_err_t first_failure;
     struct nm_span *span;

@@ -2,11 +2,13 @@
  *
  * NM_FAULT=point:1/N,...   at each passing of the point the process kills itself (SIGKILL) with that probability
  * NM_FAULT_SEED=n          seed of the choice
+ * NM_POISON=text          the process aborts when it begins an event whose value holds the text
  * NM_CONTROL=word          makes the runtime wrong on purpose, so that tests/chaos can show that its checker sees it */
 #ifndef NEWSMILL_FAULT_H
 #define NEWSMILL_FAULT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum nm_point {
     NM_POINT_POLLED,
@@ -34,11 +36,14 @@ enum nm_control {
 #ifdef NM_CHAOS
 void nm_fault_at(enum nm_point point);
 bool nm_control_is(enum nm_control control);
-#define NM_FAULT(point)   nm_fault_at(point)
-#define NM_CONTROL(which) nm_control_is(which)
+void nm_fault_poison(const void *value, size_t len);
+#define NM_POISON(value, len) nm_fault_poison(value, len)
+#define NM_FAULT(point)       nm_fault_at(point)
+#define NM_CONTROL(which)     nm_control_is(which)
 #else
-#define NM_FAULT(point)   ((void)0)
-#define NM_CONTROL(which) false
+#define NM_POISON(value, len) ((void)0)
+#define NM_FAULT(point)       ((void)0)
+#define NM_CONTROL(which)     false
 #endif
 
 #endif

@@ -59,12 +59,12 @@ struct nm_resume_facts {
 struct nm_resume {
     int64_t start;
     int64_t resend_until; /* up to this offset no mark suppresses an output; 0: none */
-    bool rolled_back; /* Redis lost writes that were there before                          */
-    bool state_lost;  /* Redis has nothing: everything is read again, from the oldest event */
-    bool gap;         /* events are missing; `start` is where runtime.onGap goes on         */
+    bool rolled_back;     /* Redis lost writes that were there before                          */
+    bool state_lost;      /* Redis has nothing: everything is read again, from the oldest event */
+    bool gap;             /* events are missing; `start` is where runtime.onGap goes on         */
 };
-/* What a commit carries beside its offset, so that whoever is next knows what only its owner could see: "nm1 <redis_us of
- * wm> <resend until>". A Redis that is put back to a state from another timeline may well be ahead of the offset. */
+/* What a commit carries beside its offset, so that whoever is next knows what only its owner could see: "nm1 <redis_us
+ * of wm> <resend until>". A Redis that is put back to a state from another timeline may well be ahead of the offset. */
 #define NM_COMMIT_NOTE_BYTES 64
 void nm_commit_note(int64_t redis_us, int64_t resend_until, char out[NM_COMMIT_NOTE_BYTES]);
 /* Anything else than such a note leaves committed_us at -1. `note` need not be NUL-terminated. */

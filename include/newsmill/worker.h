@@ -46,9 +46,9 @@ struct nm_item {
     size_t value_len;
     /* No mark may suppress an output: up to the end offset at which Redis was seen to have lost writes. */
     bool resend;
-    /* Some partition of the group, whoever owns it, is still below the end that it had when this process began. What was
-     * sent before may be missing in the state without a sign (the worker died together with Redis), and events of one
-     * article that lie in different partitions come in another order than before. */
+    /* Some partition of the group, whoever owns it, is still below the end that it had when this process began. What
+     * was sent before may be missing in the state without a sign (the worker died together with Redis), and events of
+     * one article that lie in different partitions come in another order than before. */
     bool catching_up;
     bool again;               /* set by reported(): process this item again from step 0                       */
     const struct nm_set *set; /* not NULL: no event but a member (`key`) of this set; no value, offset -1   */
@@ -115,7 +115,7 @@ struct nm_deps {
     const struct nm_settings *settings;
     const struct nm_clock *clock;
     struct nm_metrics *metrics; /* for series of the worker's own; NULL in tests is fine */
-    char instance[17]; /* 16 hex digits, of this process alone */
+    char instance[17];          /* 16 hex digits, of this process alone */
 };
 
 struct nm_worker {

@@ -147,10 +147,12 @@ static void table__the_last_place_is_told(void **state)
     char id[200];
     memset(id, 'f', sizeof id);
     id[sizeof id - 1] = '\0';
-    struct nm_where first = {.id = "00", .stream = "raw", .partition = 1, .offset = 10};
+    struct nm_where first = {.id = "00", .stream = "facets", .partition = 2, .offset = 10};
+    struct nm_where other = {.id = "00", .stream = "facets", .partition = 3, .offset = 10};
     struct nm_where last = {.id = id, .stream = "facets", .partition = 2, .offset = 20};
     assert_true(nm_repeats_new(&t.repeats, NM_INFO, "e", "x", 1, &first, 0, &t.out));
     assert_false(nm_repeats_new(&t.repeats, NM_INFO, "e", "x", 1, &last, 0, &t.out));
+    assert_true(nm_repeats_new(&t.repeats, NM_INFO, "e", "x", 1, &other, 0, &t.out)); /* another partition */
     t.now_ms = NM_REPEAT_MS;
     assert_true(due(&t));
     assert_string_equal(t.out.stream, "facets");
