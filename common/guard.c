@@ -53,10 +53,9 @@ static bool guarded(const struct nm_partition *part)
     return part->rebuild_until < 0 && !part->held;
 }
 
-static enum nm_status read_starts(struct nm_runtime *rt, const struct nm_pipe *pipe, struct nm_error *err)
+static void read_starts(struct nm_runtime *rt, const struct nm_pipe *pipe)
 {
     size_t at = 0;
-    (void)err;
     for (size_t i = 0; i < rt->n_parts; i++) {
         struct nm_partition *part = &rt->part[i];
         if (!part->fetched || !guarded(part))
@@ -66,17 +65,18 @@ static enum nm_status read_starts(struct nm_runtime *rt, const struct nm_pipe *p
             continue;
         int64_t window = rt->settings.runtime.in_flight_items;
         part->suspect_until = part->behind_until - part->done < window ? part->behind_until : part->done + window;
+        rt->suspicious = true;
         struct nm_where where = {.stream = nm_partition_topic(rt, part), .partition = part->id, .offset = part->done};
         nm_log_at(NM_WARN, "crash.guard", &where,
                   "start %" PRId64 " at this position without progress: taking events one by one up to offset %" PRId64,
                   starts, part->suspect_until);
     }
-    return NM_OK;
 }
 
 enum nm_status nm_guard_begin(struct nm_runtime *rt, struct nm_error *err)
 {
     struct nm_pipe pipe = {0};
+    rt->suspicious = false;
     for (size_t i = 0; i < rt->n_parts; i++) {
         struct nm_partition *part = &rt->part[i];
         part->suspect_until = 0;
@@ -89,7 +89,7 @@ enum nm_status nm_guard_begin(struct nm_runtime *rt, struct nm_error *err)
     }
     enum nm_status status = nm_redis_exec(rt->redis, &pipe, err);
     if (status == NM_OK)
-        status = read_starts(rt, &pipe, err);
+        read_starts(rt, &pipe);
     nm_pipe_clear(&pipe);
     return status;
 }

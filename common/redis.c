@@ -2,6 +2,7 @@
  *
  * hiredis connects and parses; its socket is taken from it, since reading and writing are done by ourselves. */
 #include "newsmill/redis.h"
+#include "newsmill/clock.h"
 #include "redis_internal.h"
 
 #include <errno.h>
@@ -113,9 +114,6 @@ enum nm_status nm_redis_open(const struct nm_settings *settings, struct nm_redis
     enum nm_status status = nm_redis_url_parse(settings->redis.url, &url, err);
     if (status != NM_OK)
         return status;
-    if (url.tls)
-        return nm_fail(err, NM_CONFIG,
-                       "redis.url: rediss:// needs TLS, which this version does not have; use redis://");
     if (settings->redis.username[0])
         (void)snprintf(url.user, sizeof url.user, "%s", settings->redis.username);
     if (settings->redis.password_file[0]) {
@@ -123,12 +121,19 @@ enum nm_status nm_redis_open(const struct nm_settings *settings, struct nm_redis
         if (status != NM_OK)
             return status;
     }
+    if (!url.tls && (settings->redis.ca_file[0] || settings->redis.cert_file[0] || settings->redis.key_file[0]))
+        return nm_fail(err, NM_CONFIG,
+                       "redis.caFile, redis.certFile and redis.keyFile need TLS, but redis.url begins "
+                       "with redis://: make it rediss://, or take them out");
+    int64_t deadline_ms = nm_boottime_ms() + settings->redis.connect_timeout_ms;
     int fd = -1;
     status = connect_socket(&url, settings->redis.connect_timeout_ms, &fd, err);
     if (status != NM_OK)
         return status;
     NM_AUTO(nm_redis_close) struct nm_redis *redis = NULL;
     status = nm_redis_adopt(fd, (int)settings->redis.command_timeout_ms, &redis, err);
+    if (status == NM_OK && url.tls)
+        status = nm_tls_open(fd, &url, settings, deadline_ms, &redis->link.tls, err);
     if (status == NM_OK)
         status = log_in(redis, &url, err);
     if (status == NM_OK)

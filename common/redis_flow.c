@@ -79,7 +79,7 @@ int nm_redis_fd(const struct nm_redis *redis)
 
 bool nm_redis_wants_write(const struct nm_redis *redis)
 {
-    return redis->unsent != NULL;
+    return redis->unsent || nm_link_wants_write(&redis->link);
 }
 
 size_t nm_redis_in_flight(const struct nm_redis *redis)
@@ -178,6 +178,7 @@ static enum nm_status take_replies(struct nm_redis *redis, struct nm_error *err)
 
 static enum nm_status feed(struct nm_redis *redis, const char *data, size_t len, struct nm_error *err)
 {
+    redis->answered = true;
     redis->answer_bytes += (long long)len;
     if (redis->answer_bytes > MAX_REPLY_BYTES)
         return nm_fail(err, NM_RETRY, "Redis answered one pipeline with more than %lld bytes", MAX_REPLY_BYTES);
@@ -186,16 +187,28 @@ static enum nm_status feed(struct nm_redis *redis, const char *data, size_t len,
     return take_replies(redis, err);
 }
 
+/* A server with TLS hangs up on a plain client without a word. */
+static enum nm_status read_link(struct nm_redis *redis, size_t *n, bool *more, struct nm_error *err)
+{
+    enum nm_status status = nm_link_read(&redis->link, redis->read_buffer, sizeof redis->read_buffer, n, more, err);
+    if (status == NM_RETRY && !redis->answered && !redis->link.tls)
+        status = nm_fail(err, NM_RETRY,
+                         "Redis closed the connection without an answer; if this is its TLS port, redis.url must "
+                         "begin with rediss://");
+    return status;
+}
+
 /* NM_OK: took what the socket gives now. */
 static enum nm_status read_some(struct nm_redis *redis, struct nm_error *err)
 {
     enum nm_status status;
     size_t n = 0;
+    bool more = false;
     do {
-        status = nm_link_read(&redis->link, redis->read_buffer, sizeof redis->read_buffer, &n, err);
+        status = read_link(redis, &n, &more, err);
         for (size_t at = 0; status == NM_OK && at < n; at += SLICE_BYTES)
             status = feed(redis, redis->read_buffer + at, n - at < SLICE_BYTES ? n - at : SLICE_BYTES, err);
-    } while (status == NM_OK && n == sizeof redis->read_buffer);
+    } while (status == NM_OK && more);
     return status;
 }
 
@@ -247,9 +260,11 @@ static enum nm_status submit(struct nm_redis *redis, struct nm_pipe *pipe, bool 
     pipe->takes_errors = takes_errors;
     enqueue(redis, pipe);
     status = write_some(redis, err);
-    if (status != NM_OK)
-        nm_redis_disconnect(redis);
-    return status;
+    if (status == NM_OK)
+        return NM_OK;
+    enum nm_status heard = read_some(redis, err); /* a server that hung up may have said why */
+    nm_redis_disconnect(redis);
+    return heard == NM_OK ? status : heard;
 }
 
 enum nm_status nm_redis_submit(struct nm_redis *redis, struct nm_pipe *pipe, struct nm_error *err)

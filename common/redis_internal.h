@@ -23,18 +23,39 @@ NM_MUST_USE enum nm_status nm_redis_url_parse(const char *text, struct nm_redis_
 /* What an error reply asks for, by its first word; NM_FATAL for one that is not known. */
 enum nm_status nm_redis_classify(const char *error_reply);
 
-/* ---- the socket: redis_link.c ---- */
+/* ---- the socket: redis_link.c; TLS on it: redis_tls.c ---- */
+
+struct nm_tls;
 
 struct nm_link {
-    int fd; /* -1: closed */
+    int fd;             /* -1: closed */
+    struct nm_tls *tls; /* NULL: plain */
 };
 
-/* Both move what the socket gives or takes now, in *n; 0: it would have to wait. NM_RETRY: closed or broken. A read
- * that does not fill `size` has taken everything that was there. */
-NM_MUST_USE enum nm_status nm_link_read(struct nm_link *link, void *data, size_t size, size_t *n, struct nm_error *err);
+/* Both move what the socket gives or takes now, in *n; 0: it would have to wait. *more: a read may give more at once,
+ * without waiting for the socket. NM_RETRY: closed or broken; NM_CONFIG: the server refuses this client's certificate.
+ */
+NM_MUST_USE enum nm_status nm_link_read(struct nm_link *link, void *data, size_t size, size_t *n, bool *more,
+                                        struct nm_error *err);
 NM_MUST_USE enum nm_status nm_link_write(struct nm_link *link, const struct iovec *part, int n_parts, size_t *n,
                                          struct nm_error *err);
+/* A read has to write first (TLS only). */
+bool nm_link_wants_write(const struct nm_link *link);
 void nm_link_close(struct nm_link *link);
+
+/* TLS 1.2 or newer on a connected socket that does not block, which stays the caller's; waits for the handshake until
+ * `deadline_ms` (boot time). The server's certificate must be signed by the authorities of redis.caFile, else of the
+ * system, and made for the host of the URL, a name or an address. NM_CONFIG: it is not, a file cannot be used, or the
+ * other end wants another certificate or version, or is no TLS server. NM_RETRY: the connection broke or took too
+ * long. */
+NM_MUST_USE enum nm_status nm_tls_open(int fd, const struct nm_redis_url *url, const struct nm_settings *settings,
+                                       int64_t deadline_ms, struct nm_tls **out, struct nm_error *err);
+void nm_tls_close(struct nm_tls *tls);
+/* As their namesakes for a link. */
+NM_MUST_USE enum nm_status nm_tls_read(struct nm_tls *tls, void *data, size_t size, size_t *n, struct nm_error *err);
+NM_MUST_USE enum nm_status nm_tls_write(struct nm_tls *tls, const void *data, size_t len, size_t *n,
+                                        struct nm_error *err);
+bool nm_tls_wants_write(const struct nm_tls *tls);
 
 /* ---- the connection: redis.c opens it, redis_flow.c moves pipes over it ---- */
 
@@ -49,6 +70,7 @@ struct nm_redis {
     size_t n_in_flight, written;
     int64_t deadline_ms;    /* of `first` */
     long long answer_bytes; /* read of the answer to `first` */
+    bool answered;          /* anything, ever */
     char read_buffer[NM_REDIS_READ_BYTES];
 };
 

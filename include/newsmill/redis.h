@@ -74,9 +74,9 @@ int64_t nm_reply_int(const struct nm_reply *reply, int64_t def);
 struct nm_redis;
 
 /* Connects, authenticates, selects the database of the URL. NM_RETRY: not reachable, still loading, or a replica;
- * NM_CONFIG: refused credentials, rediss:// without TLS in this build, cluster mode, or an unsafe policy
- * (maxmemory-policy other than noeviction, lazyfree-lazy-expire off) unless allowUnsafe. *warning (may be NULL; 300
- * bytes) gets what allowUnsafe let pass, else "". */
+ * NM_CONFIG: refused credentials, a certificate that cannot be verified or read, no TLS on either side where the other
+ * wants it, cluster mode, or an unsafe policy (maxmemory-policy other than noeviction, lazyfree-lazy-expire off) unless
+ * allowUnsafe. *warning (may be NULL; 300 bytes) gets what allowUnsafe let pass, else "". */
 NM_MUST_USE enum nm_status nm_redis_open(const struct nm_settings *settings, struct nm_redis **out, char *warning,
                                          struct nm_error *err);
 /* NULL is fine. Pipes in flight are abandoned: their owners may reset or clear them from then on. */

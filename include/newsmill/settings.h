@@ -18,7 +18,7 @@ struct nm_settings {
     char *brokers;
     struct nm_pairs kafka_common, kafka_consumer, kafka_producer;
     struct {
-        char *url, *username, *password_file;
+        char *url, *username, *password_file, *ca_file, *cert_file, *key_file;
         long long connect_timeout_ms, command_timeout_ms;
         bool allow_unsafe;
     } redis;

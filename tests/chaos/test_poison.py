@@ -24,7 +24,7 @@ def is_done(ns):
         return False
 
 
-def run_until_done(ns, workers, limit=60):
+def run_until_done(ns, workers, limit=16):
     """Starts a worker again and again, as a supervisor does, until everything is finished; how often it died."""
     died = 0
     while True:

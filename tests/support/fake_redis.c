@@ -225,6 +225,7 @@ struct nm_settings fake_settings(char url[200], const char *userinfo, int port, 
     settings.redis.url = url;
     settings.redis.username = none;
     settings.redis.password_file = none;
+    settings.redis.ca_file = settings.redis.cert_file = settings.redis.key_file = none;
     settings.redis.connect_timeout_ms = 1000;
     settings.redis.command_timeout_ms = timeout_ms;
     return settings;

@@ -21,7 +21,7 @@
 
 struct real_redis {
     pid_t pid;
-    int port;
+    int port, tls_port; /* tls_port 0: none */
     char folder[512];
 };
 
@@ -52,8 +52,9 @@ static int free_port(void)
 /* In the child: becomes the server. */
 static void become_server(const struct real_redis *redis, const char *const *extra, pid_t parent)
 {
-    char port[16];
+    char port[16], tls_port[16];
     (void)snprintf(port, sizeof port, "%d", redis->port);
+    (void)snprintf(tls_port, sizeof tls_port, "%d", redis->tls_port);
     const char *args[MOST_OF_ARGS] = {"redis-server",
                                       "--bind",
                                       "127.0.0.1",
@@ -72,8 +73,12 @@ static void become_server(const struct real_redis *redis, const char *const *ext
     size_t n = 0;
     while (args[n])
         n++;
-    for (size_t i = 0; extra && extra[i] && n + 1 < MOST_OF_ARGS; i++)
+    for (size_t i = 0; extra && extra[i] && n + 3 < MOST_OF_ARGS; i++)
         args[n++] = extra[i];
+    if (redis->tls_port) {
+        args[n++] = "--tls-port";
+        args[n++] = tls_port;
+    }
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);
@@ -115,6 +120,14 @@ static bool wait_ready(struct real_redis *redis)
     return false;
 }
 
+static bool wants_tls(const char *const *extra)
+{
+    for (; extra && *extra; extra++)
+        if (strcmp(*extra, "--tls-cert-file") == 0)
+            return true;
+    return false;
+}
+
 struct real_redis *real_redis_start(const char *const *extra)
 {
     struct real_redis *redis = calloc(1, sizeof *redis);
@@ -127,6 +140,7 @@ struct real_redis *real_redis_start(const char *const *extra)
     for (int i = 0; i < TRIES; i++) {
         pid_t parent = getpid();
         redis->port = free_port();
+        redis->tls_port = wants_tls(extra) ? free_port() : 0;
         redis->pid = fork();
         if (redis->pid < 0)
             die("fork");
@@ -142,6 +156,11 @@ struct real_redis *real_redis_start(const char *const *extra)
 int real_redis_port(const struct real_redis *redis)
 {
     return redis->port;
+}
+
+int real_redis_tls_port(const struct real_redis *redis)
+{
+    return redis->tls_port;
 }
 
 void real_redis_signal(const struct real_redis *redis, int number)

@@ -108,17 +108,20 @@ static void open__host_without_address_is_retry(void **state)
     assert_null(redis);
 }
 
-static void open__tls_is_refused_with_a_sentence(void **state)
+static void open__certificates_without_tls_are_refused(void **state)
 {
     (void)state;
-    char url[200];
-    struct nm_settings settings = fake_settings(url, "", 1, 2000);
-    (void)snprintf(url, sizeof url, "rediss://:hunter2@127.0.0.1:1");
-    struct nm_redis *redis = NULL;
-    struct nm_error err = {0};
-    assert_int_equal(nm_redis_open(&settings, &redis, NULL, &err), NM_CONFIG);
-    assert_non_null(strstr(err.msg, "TLS"));
-    assert_null(strstr(err.msg, "hunter2"));
+    char file[] = "/etc/ssl/certs/ca-certificates.crt";
+    for (int i = 0; i < 3; i++) {
+        struct fixture *f = fixture_new(NULL, "", 2000);
+        *(i == 0   ? &f->settings.redis.ca_file
+          : i == 1 ? &f->settings.redis.cert_file
+                   : &f->settings.redis.key_file) = file;
+        assert_int_equal(open_it(f), NM_CONFIG);
+        assert_non_null(strstr(f->err.msg, "rediss://"));
+        assert_int_equal(fake_redis_connections(f->fake), 0);
+        fixture_free(f);
+    }
 }
 
 static void open__silent_server_is_given_up_in_time(void **state)
@@ -568,7 +571,7 @@ int main(void)
         cmocka_unit_test(open__healthy_server),
         cmocka_unit_test(open__nobody_listens_is_retry),
         cmocka_unit_test(open__host_without_address_is_retry),
-        cmocka_unit_test(open__tls_is_refused_with_a_sentence),
+        cmocka_unit_test(open__certificates_without_tls_are_refused),
         cmocka_unit_test(open__silent_server_is_given_up_in_time),
         cmocka_unit_test(open__table),
         cmocka_unit_test(auth__from_the_url_or_the_file),

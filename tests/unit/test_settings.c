@@ -50,6 +50,9 @@ static void defaults__are_as_documented(void **state)
     assert_string_equal(s.redis.url, "redis://127.0.0.1:6379/0");
     assert_string_equal(s.redis.username, "");
     assert_string_equal(s.redis.password_file, "");
+    assert_string_equal(s.redis.ca_file, "");
+    assert_string_equal(s.redis.cert_file, "");
+    assert_string_equal(s.redis.key_file, "");
     assert_int_equal(s.redis.connect_timeout_ms, 1000);
     assert_int_equal(s.redis.command_timeout_ms, 2000);
     assert_false(s.redis.allow_unsafe);
