@@ -24,6 +24,12 @@ def test_promtool_finds_nothing(page):
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("line", ["newsmill_in_flight_items 0", 'newsmill_build_info{worker="x" 1', "a\"b 1"])
+def test_every_series_is_there_once(page):
+    """promtool does not look at that; Prometheus drops the whole page."""
+    series = [line.rpartition(" ")[0] for line in page.splitlines() if not line.startswith("#")]
+    assert len(series) > 50 and len(set(series)) == len(series)
+
+
+@pytest.mark.parametrize("line", ["# TYPE newsmill_in_flight_items counter", 'newsmill_build_info{worker="x" 1', "a\"b 1"])
 def test_promtool_sees_a_broken_line(page, line):
     assert promtool(page + line + "\n").returncode != 0

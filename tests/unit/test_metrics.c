@@ -358,16 +358,17 @@ static void threads__pages_are_whole_while_series_come_and_go(void **state)
     struct reader reader = {.metrics = metrics};
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, read_pages, &reader), 0);
+    struct nm_series *gauge[200] = {NULL};
     unsigned long rounds = 0;
     for (; atomic_load(&reader.pages) < 300; rounds++) {
         char room[24];
-        (void)snprintf(room, sizeof room, "%lu", rounds % 50);
-        struct nm_series *gauge = nm_metric(metrics, &heat, LABELS(room));
-        nm_series_set(gauge, (double)rounds);
+        size_t at = rounds * 7 % 200; /* all over the list */
+        (void)snprintf(room, sizeof room, "%lu", rounds);
+        nm_series_remove(gauge[at]);
+        gauge[at] = nm_metric(metrics, &heat, LABELS(room));
+        nm_series_set(gauge[at], (double)rounds);
         nm_series_observe(histogram, (double)(rounds % 20));
         nm_series_add(counter, 1);
-        if (rounds % 3 == 0)
-            nm_series_remove(gauge);
     }
     atomic_store(&reader.stop, true);
     (void)pthread_join(thread, NULL);

@@ -56,6 +56,7 @@ static void defaults__are_as_documented(void **state)
     assert_int_equal(s.redis.connect_timeout_ms, 1000);
     assert_int_equal(s.redis.command_timeout_ms, 2000);
     assert_false(s.redis.allow_unsafe);
+    assert_string_equal(s.admin.listen, "127.0.0.1:0");
     assert_string_equal(s.log.level, "info");
     assert_string_equal(s.log.format, "json");
     assert_int_equal(s.runtime.batch_items, 500);
@@ -64,6 +65,7 @@ static void defaults__are_as_documented(void **state)
     assert_int_equal(s.runtime.commit_ms, 1000);
     assert_int_equal(s.runtime.drain_ms, 5000);
     assert_int_equal(s.runtime.stop_ms, 10000);
+    assert_int_equal(s.runtime.stall_ms, 30000);
     assert_string_equal(s.runtime.start, "oldest");
     assert_int_equal(s.keep_days, 400);
     nm_settings_clear(&s);
@@ -153,6 +155,13 @@ static void rules__problems(void **state)
         {"runtime.start: 2026-01-31T12:00:00Z\n", ""},
         {"runtime.start: newest\n", ""},
         {"redis.url: localhost\n", "redis.url must start with redis:// or rediss://\n"},
+        {"admin.listen: '9602'\n",
+         "admin.listen is '9602', not host:port such as 127.0.0.1:9602 or [::1]:0 (0: a free port)\n"},
+        {"admin.listen: ':9602'\n",
+         "admin.listen is ':9602' without a host; 0.0.0.0:9602 or [::]:9602 is every address of this machine\n"},
+        {"admin.listen: ''\n", ""},
+        {"admin: {listen: '[::1]:9602'}\n", ""},
+        {"runtime.stallMs: 999\n", "runtime.stallMs is 999, not within 1000..3600000 ms\n"},
         {"log.level: trace\n", "log.level is 'trace', not one of debug, info, warn, error\n"},
         {"streams.facets.partitions: 4\n",
          "streams.normalized.partitions is 8, streams.facets.partitions 4 and streams.records.partitions 8: streams "

@@ -101,11 +101,11 @@ enum nm_status nm_tool_configure(struct nm_tool *tool, const struct nm_args *arg
     return NM_OK;
 }
 
-#define N_COMMANDS 7
+#define N_COMMANDS 8
 
 static const struct nm_command *const commands[N_COMMANDS] = {
-    &nm_streams_command, &nm_load_command,  &nm_wait_command,    &nm_tail_command,
-    &nm_dead_command,    &nm_check_command, &nm_options_command,
+    &nm_streams_command, &nm_load_command, &nm_wait_command,  &nm_ps_command,
+    &nm_tail_command,    &nm_dead_command, &nm_check_command, &nm_options_command,
 };
 
 static void print_overview(FILE *out)
