@@ -1,5 +1,5 @@
 /* test_normalize_state.c - normalize's Lua scripts on a real Redis, against a model in C: versions ordered by (source
- * time, rules, content hash), re-crawls, first dates, resends, and reports that come late. */
+ * time, rules, content hash), re-crawls, first dates, resends, and reports that come late; rules by their number. */
 #include "normalize/normalize_state.h"
 #include "state_world.h"
 
@@ -40,8 +40,8 @@ static size_t n_late;
 static int open_world(void **state)
 {
     (void)state;
-    struct nm_script *const scripts[] = {&nz_version_script, &nz_reported_script};
-    state_world_open(&world, scripts, 2);
+    struct nm_script *const scripts[] = {&nz_version_script, &nz_reported_script, &nz_rules_script};
+    state_world_open(&world, scripts, 3);
     return 0;
 }
 
@@ -313,6 +313,26 @@ static void seen__random_operations_match_the_model(void **state)
     }
 }
 
+static void check_rules(const char *key, const char *ours, const char *want)
+{
+    const struct nm_reply *reply =
+        state_world_call(&world, &nz_rules_script, key, (const char *const[]){ours, NULL}, NULL, NULL);
+    assert_int_equal(reply->type, NM_REPLY_STR);
+    assert_string_equal(reply->str, want);
+}
+
+static void rules__the_first_of_a_number_stay(void **state)
+{
+    (void)state;
+    check_rules("t:rules:1", "rules/1 a=1", "rules/1 a=1");
+    check_rules("t:rules:1", "rules/1 a=1", "rules/1 a=1");
+    check_rules("t:rules:1", "rules/1 a=2", "rules/1 a=1");
+    check_rules("t:rules:2", "rules/1 a=2", "rules/1 a=2");
+    check_rules("t:rules:1", "rules/1 a=1", "rules/1 a=1"); /* back to the number before, with its rules */
+    const struct nm_reply *left = state_world_run(&world, (const char *const[]){"PTTL", "t:rules:1", NULL});
+    assert_int_equal(left->integer, -1); /* never forgotten */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +344,7 @@ int main(void)
         cmocka_unit_test_setup(seen__report_of_a_key_that_is_gone, fresh),
         cmocka_unit_test_setup(seen__expiry_counts_from_the_last_event, fresh),
         cmocka_unit_test_setup(seen__random_operations_match_the_model, fresh),
+        cmocka_unit_test_setup(rules__the_first_of_a_number_stay, fresh),
     };
     return cmocka_run_group_tests_name("normalize_state", tests, open_world, close_world);
 }

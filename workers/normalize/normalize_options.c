@@ -39,7 +39,7 @@ bool nz_is_locale(const char *text, size_t n)
             return false;
         start = i + 1;
     }
-    return last > 1 || n > last + 1;
+    return last > 1;
 }
 
 static enum nm_status check_locale(const char *value, struct nm_error *err)
