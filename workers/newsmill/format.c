@@ -69,13 +69,21 @@ static bool object_format(const char *data, size_t from, size_t n, bool ended, e
     return true;
 }
 
+/* A line of --- with nothing but white space behind it. */
 static bool rule_format(const char *data, size_t from, size_t n, bool ended, enum nm_format *out)
 {
-    if (n - from < 4 && !ended)
+    size_t at = from;
+
+    *out = NM_FORMAT_NDJSON;
+    while (at < n && at < from + 3 && data[at] == '-')
+        at++;
+    bool rule = at == from + 3;
+    while (rule && at < n && (data[at] == ' ' || data[at] == '\t'))
+        at++;
+    if (at == n && !ended)
         return false;
-    bool rule =
-        n - from >= 3 && memcmp(data + from, "---", 3) == 0 && (n - from == 3 || strchr(" \t\r\n", data[from + 3]));
-    *out = rule ? NM_FORMAT_FRONT_MATTER : NM_FORMAT_NDJSON;
+    if (rule && (at == n || data[at] == '\r' || data[at] == '\n'))
+        *out = NM_FORMAT_FRONT_MATTER;
     return true;
 }
 

@@ -370,6 +370,8 @@ static void note_parser_error(struct feed *feed)
 
     if (over(feed))
         return;
+    if (error && error->code == XML_ERR_DOCUMENT_END && feed->level > 0) /* the parser calls that extra content */
+        message = "the XML ends too early";
     feed->place = (struct nm_place){.line = error && error->line > 0 ? (unsigned long long)error->line : 1};
     (void)snprintf(feed->why, sizeof feed->why, "no XML: %.*s", (int)strcspn(message, "\n"), message);
 }

@@ -127,7 +127,7 @@ static bool whole_value(struct document *document, const struct member *member, 
     if (is_empty(event))
         return true;
     if (len == 0 || len > 9 || digits[len] || event->data.scalar.length != strlen(text))
-        return refuse(document, event->start_mark.line, member->name, " is not a whole number");
+        return refuse(document, event->start_mark.line, member->name, " must be a whole number");
     *out = yyjson_mut_sint(document->json, strtoll(text, NULL, 10));
     document->oom = !*out;
     return *out != NULL;
