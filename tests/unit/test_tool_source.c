@@ -298,10 +298,8 @@ static void format__is_told_by_the_first_line(void **state)
 
 static void format__other_packings_are_named(void **state)
 {
-    static const char *const packed[] = {"BZh9....",
-                                         "\xFD"
-                                         "7zXZ...",
-                                         "\x28\xB5\x2F\xFD...", "PK\x03\x04....", "\x04\x22\x4D\x18..."};
+    static const char *const packed[] = {"BZh9....", "\3757zXZ...", "\x28\xB5\x2F\xFD...", "PK\x03\x04....",
+                                         "\x04\x22\x4D\x18..."};
     struct nm_buf twice = {0};
     struct nm_error err = {0};
     enum nm_format format;

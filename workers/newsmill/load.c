@@ -233,7 +233,7 @@ static enum nm_status take(void *self, const char *text, size_t len, struct nm_p
     enum nm_status status = NM_OK;
 
     if (!load->rk)
-        return nm_tool_stopped() ? NM_OK : print(load, text, len, err);
+        return has_turn(load) ? print(load, text, len, err) : NM_OK;
     struct note *note = malloc(sizeof *note);
     if (!note)
         return nm_fail(err, NM_FATAL, "out of memory");

@@ -35,15 +35,8 @@ const char *nm_source_packed_with(const char *data, size_t n)
     static const struct {
         const char *name, *magic;
         size_t len;
-    } kinds[] = {{"gzip", "\x1F\x8B", 2},
-                 {"bzip2", "BZh", 3},
-                 {"xz",
-                  "\xFD"
-                  "7zXZ",
-                  5},
-                 {"zstd", "\x28\xB5\x2F\xFD", 4},
-                 {"zip", "PK\x03\x04", 4},
-                 {"lz4", "\x04\x22\x4D\x18", 4}};
+    } kinds[] = {{"gzip", "\x1F\x8B", 2},         {"bzip2", "BZh", 3},      {"xz", "\3757zXZ", 5},
+                 {"zstd", "\x28\xB5\x2F\xFD", 4}, {"zip", "PK\x03\x04", 4}, {"lz4", "\x04\x22\x4D\x18", 4}};
 
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (n >= kinds[i].len && memcmp(data, kinds[i].magic, kinds[i].len) == 0)
@@ -94,28 +87,34 @@ unsigned long long nm_source_taken(const struct nm_source *source)
     return source->n_taken;
 }
 
+static bool goes_on(struct nm_source *source)
+{
+    if (!source->options.idle || source->options.idle(source->options.opaque))
+        return true;
+    source->stopped = source->at_end = true;
+    return false;
+}
+
 /* One read(2) into buf. *n 0: the end, or stopped. */
 static enum nm_status read_once(struct nm_source *source, void *buf, size_t cap, size_t *n, struct nm_error *err)
 {
     *n = 0;
     if (cap > source->options.block_bytes)
         cap = source->options.block_bytes;
-    while (!source->at_end) {
+    while (!source->at_end && goes_on(source)) {
         struct pollfd in = {.fd = source->options.fd, .events = POLLIN};
-        if (source->options.idle && !source->options.idle(source->options.opaque)) {
-            source->stopped = source->at_end = true;
-            return NM_OK;
-        }
         int ready = poll(&in, 1, POLL_MS);
         ssize_t got = ready > 0 ? read(source->options.fd, buf, cap) : -1;
         if (ready == 0 || (got < 0 && (errno == EINTR || errno == EAGAIN)))
             continue;
         if (got < 0)
             return nm_fail(err, NM_FATAL, "cannot be read: %s", strerror(errno));
-        source->at_end = got == 0;
         source->n_taken += (unsigned long long)got;
         *n = (size_t)got;
-        return NM_OK;
+        /* Ctrl-C stops the writer of a pipe, too: its end is no end of the input then */
+        source->at_end = got == 0 && goes_on(source);
+        if (got > 0)
+            return NM_OK;
     }
     return NM_OK;
 }
