@@ -99,7 +99,9 @@ enum nm_status nm_guard_note(struct nm_runtime *rt, struct nm_work *work, struct
 {
     struct nm_item *item = &work->batch.item[0];
     struct nm_partition *part = nm_partition_find(rt, nm_input_of(rt, item->stream), item->partition);
-    if (item->set || !part || item->offset >= part->suspect_until || work->batch.n_items != 1)
+    /* Below wm it was finished once: its note would only take the place of the one that matters. */
+    if (item->set || !part || item->offset >= part->suspect_until || work->batch.n_items != 1 ||
+        (part->facts.has_wm && item->offset < part->facts.wm.next))
         return NM_OK;
     struct nm_pipe pipe = {0};
     (void)nm_pipe_script(&pipe, &nm_guard_note_script, 1, 2);
