@@ -43,8 +43,8 @@ static void read_points(const char *text)
 
 static void setup(void)
 {
-    static const char *const controls[] = {"",           "commit_before_report", "stored_offsets",
-                                           "setnx_skip", "committed_only",       "retry_batch"};
+    static const char *const controls[] = {
+        "", "commit_before_report", "stored_offsets", "setnx_skip", "committed_only", "retry_batch", "lead_by_anyone"};
     const char *points = getenv("NM_FAULT"), *seed = getenv("NM_FAULT_SEED"), *word = getenv("NM_CONTROL");
     state = (seed ? strtoull(seed, NULL, 10) : 1) * 0x9E3779B97F4A7C15u + (uint64_t)getpid() * 0xD1B54A32D192ED03u;
     state |= 1;

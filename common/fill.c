@@ -255,7 +255,7 @@ enum nm_status nm_fill(struct nm_runtime *rt, bool *busy, struct nm_error *err)
             *busy = true; /* there is more */
             return nm_work_start(rt, work, err);
         }
-        if (nm_window_full(rt) || (rt->suspicious && !work && rt->n_works)) {
+        if (nm_window_full(rt) || (rt->suspicious && !work && (rt->n_works || rt->wm_waiting))) {
             status = start_when_ready(rt, err);
             return status == NM_OK ? wait_for_room(rt, err) : status;
         }

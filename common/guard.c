@@ -2,9 +2,9 @@
  *
  * A hash beside each wm counts the starts at the same position by different processes. From the third on, events are
  * taken one by one, and the offset is noted before each. An offset that another process noted before is one that ended
- * it: it becomes a dead letter, `crashed`, and is not processed. The first event above the position that is finished
- * moves wm, which makes the count void; the care lasts until what may have been in flight is passed. A clean end
- * forgets the count, so only crashes make it grow. */
+ * it: it becomes a dead letter, `crashed`, and is not processed. A position above the noted offset makes the count void;
+ * the care lasts until what may have been in flight is passed. A clean end forgets the count, so only crashes make it
+ * grow. */
 #include "newsmill/log.h"
 #include "runtime_internal.h"
 
@@ -19,9 +19,10 @@
 /* KEYS try; ARGV position, instance. Replies the number of starts there. */
 struct nm_script nm_guard_begin_script = {
     .name = "runtime.try",
-    .source = "local h = redis.call('HMGET', KEYS[1], 'next', 'starts', 'by')\n"
+    .source = "local h = redis.call('HMGET', KEYS[1], 'next', 'starts', 'by', 'at')\n"
               "local starts = tonumber(h[2]) or 0\n"
-              "if h[1] ~= ARGV[1] then\n"
+              "local noted = h[4] and tonumber(h[4]) >= tonumber(ARGV[1])\n"
+              "if h[1] ~= ARGV[1] and not noted then\n"
               "  redis.call('DEL', KEYS[1])\n"
               "  starts = 0\n"
               "end\n"
@@ -98,7 +99,9 @@ enum nm_status nm_guard_note(struct nm_runtime *rt, struct nm_work *work, struct
 {
     struct nm_item *item = &work->batch.item[0];
     struct nm_partition *part = nm_partition_find(rt, nm_input_of(rt, item->stream), item->partition);
-    if (item->set || !part || item->offset >= part->suspect_until || work->batch.n_items != 1)
+    /* Below wm it was finished once: its note would only take the place of the one that matters. */
+    if (item->set || !part || item->offset >= part->suspect_until || work->batch.n_items != 1 ||
+        (part->facts.has_wm && item->offset < part->facts.wm.next))
         return NM_OK;
     struct nm_pipe pipe = {0};
     (void)nm_pipe_script(&pipe, &nm_guard_note_script, 1, 2);

@@ -206,11 +206,11 @@ static enum nm_status announce(struct nm_runtime *rt, const struct nm_report *re
                                      .instance = rt->deps.instance,
                                      .admin = nm_admin_address(ob->admin),
                                      .started_ms = ob->started_ms};
-    bool due = now_ms - ob->announced_ms >= NM_ANNOUNCE_EVERY_MS || ob->announced_ready != report->joined;
+    bool due = now_ms - ob->announced_ms >= NM_ANNOUNCE_EVERY_MS || ob->announced_ready != nm_report_ready(report);
     if (!due || !nm_redis_alive(rt->redis) || (ob->waiting && !nm_pipe_done(&ob->pipe)))
         return NM_OK;
     ob->announced_ms = now_ms;
-    ob->announced_ready = report->joined;
+    ob->announced_ready = nm_report_ready(report);
     nm_buf_reset(&ob->json);
     if (nm_announce_json(&who, report, &ob->json, NULL) != NM_OK)
         return NM_OK; /* without memory nobody hears of us for a while */
@@ -229,6 +229,7 @@ enum nm_status nm_observe_tick(struct nm_runtime *rt, struct nm_error *err)
     if (now_ms - ob->reported_ms < REPORT_MS)
         return NM_OK;
     ob->reported_ms = now_ms;
+    nm_log_tick();
     struct nm_report report;
     if (!make_report(rt, &report))
         return NM_OK;

@@ -267,11 +267,11 @@ static int run(struct nm_runtime *rt)
     nm_log_setup(rt->worker->name, rt->settings.log.level, strcmp(rt->settings.log.format, "json") == 0);
     struct nm_error err = {0};
     enum nm_status status = live(rt, &err);
-    if (status == NM_OK) {
+    if (status == NM_OK)
         nm_log(NM_INFO, "stop", "drained; offsets are committed");
-        return 0;
-    }
-    nm_log(NM_ERROR, "stop", "%s; nothing of the last batch is acknowledged", err.msg);
+    else
+        nm_log(NM_ERROR, "stop", "%s; nothing of the last batch is acknowledged", err.msg);
+    nm_log_flush();
     return exit_code(status);
 }
 

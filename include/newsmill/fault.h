@@ -31,6 +31,7 @@ enum nm_control {
     NM_CONTROL_SETNX_SKIP,           /* a dedup mark suppresses an output                              */
     NM_CONTROL_COMMITTED_ONLY,       /* resume from the committed offset, wm ignored                   */
     NM_CONTROL_RETRY_BATCH,          /* the same batch is tried again across a reconnect               */
+    NM_CONTROL_LEAD_BY_ANYONE,       /* a lead's record is composed by whoever sees the change         */
 };
 
 #ifdef NM_CHAOS

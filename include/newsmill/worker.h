@@ -73,10 +73,14 @@ struct nm_batch {
 };
 
 /* Sends `value` (len bytes, borrowed until the batch is over; NULL: a tombstone) to a stream under `key` (32 hex
- * digits, borrowed likewise) with header nm-revision. Several outputs an item are allowed; their order is kept per key.
- */
+ * digits, borrowed likewise) with header nm-revision (none for revision 0: a touch). Several outputs an item are
+ * allowed; their order is kept per key. */
 void nm_emit(struct nm_batch *batch, struct nm_item *item, enum nm_stream stream, const char *key, const char *value,
              size_t len, int64_t revision);
+
+/* What a message may cost beside key and value: our headers, the record's and batch's frame. An output whose key and
+ * value leave less than that of streams.X.maxMessageBytes turns its item into a dead letter, too_big. */
+#define NM_ENVELOPE_BYTES 4096
 
 /* Verdict NM_REJECTED with *err's code and message (status NM_BAD_INPUT). */
 void nm_item_dead(struct nm_batch *batch, struct nm_item *item, const struct nm_error *err);

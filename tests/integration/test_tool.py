@@ -219,15 +219,6 @@ def test_load_to_signals_and_at_a_rate(ns):
     assert [m.key.decode() for m in ns.read("signals")] == [ID] * 11
 
 
-def test_load_refuses_compressed_files_before_sending(ns, tmp_path):
-    good, packed = tmp_path / "good.ndjson", tmp_path / "packed.gz"
-    good.write_text('{"url": "a"}\n')
-    packed.write_bytes(b"\x1f\x8b\x08\x00 and so on")
-    done = tool("load", "-c", ns.config, good, packed)
-    assert done.returncode == 2 and "gzip -dc" in done.stderr
-    assert ns.read("raw") == []
-
-
 def test_load_stops_at_a_signal_and_says_how_many(ns):
     process = start("load", "-c", ns.config, "-", stdin=subprocess.PIPE)
     process.stdin.write('{"url": "a"}\n{"url": "b"}\n')

@@ -1,23 +1,22 @@
-/* lines.c - lines of a file or a pipe, see lines.h.
+/* lines.c - lines of a source, see lines.h.
  *
  * One buffer of the longest allowed line plus a block. Every byte is scanned for a line feed once (`scanned`), and the
  * rest of a block is moved to the front only when the buffer is full, so time is linear in the input. A line longer
  * than allowed is not kept: its bytes are dropped until its line feed comes. */
 #include "lines.h"
 
-#include <errno.h>
-#include <poll.h>
+#include "event.h"
+
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define BLOCK_BYTES ((size_t)256 << 10)
 #define MARK        "\xEF\xBB\xBF"
 
-enum nm_status nm_lines_init(struct nm_lines *lines, int fd, size_t max_bytes, struct nm_error *err)
+enum nm_status nm_lines_init(struct nm_lines *lines, struct nm_source *source, size_t max_bytes, struct nm_error *err)
 {
     memset(lines, 0, sizeof *lines);
-    lines->fd = fd;
+    lines->source = source;
     lines->max_bytes = max_bytes;
     lines->cap = max_bytes + BLOCK_BYTES;
     lines->data = malloc(lines->cap);
@@ -42,25 +41,15 @@ static void make_room(struct nm_lines *lines)
     lines->from = 0;
 }
 
-/* Reads once. *got false: nothing there yet. */
-static enum nm_status fill(struct nm_lines *lines, int wait_ms, bool *got, struct nm_error *err)
+static enum nm_status fill(struct nm_lines *lines, struct nm_error *err)
 {
-    struct pollfd in = {.fd = lines->fd, .events = POLLIN};
+    size_t n = 0;
 
-    *got = false;
     make_room(lines);
-    int ready = poll(&in, 1, wait_ms);
-    if (ready == 0 || (ready < 0 && errno == EINTR))
-        return NM_OK;
-    ssize_t n = ready < 0 ? -1 : read(lines->fd, lines->data + lines->len, lines->cap - lines->len);
-    if (n < 0 && (errno == EINTR || errno == EAGAIN))
-        return NM_OK;
-    if (n < 0)
-        return nm_fail(err, NM_FATAL, "cannot be read: %s", strerror(errno));
-    *got = true;
+    enum nm_status status = nm_source_read(lines->source, lines->data + lines->len, lines->cap - lines->len, &n, err);
     lines->at_end = n == 0;
-    lines->len += (size_t)n;
-    return NM_OK;
+    lines->len += n;
+    return status;
 }
 
 /* Hands out data[from..end); `next` is where the line after it begins. */
@@ -83,7 +72,7 @@ static enum nm_line hand_out(struct nm_lines *lines, size_t end, size_t next, co
     return NM_LINE;
 }
 
-enum nm_status nm_lines_next(struct nm_lines *lines, int wait_ms, enum nm_line *what, const char **line, size_t *len,
+enum nm_status nm_lines_next(struct nm_lines *lines, enum nm_line *what, const char **line, size_t *len,
                              struct nm_error *err)
 {
     for (;;) {
@@ -94,8 +83,8 @@ enum nm_status nm_lines_next(struct nm_lines *lines, int wait_ms, enum nm_line *
             return NM_OK;
         }
         lines->scanned = lines->len;
-        if (lines->at_end) {
-            bool rest = lines->len > lines->from || lines->skipping;
+        if (lines->at_end) { /* the rest of an input that was stopped may be half a line */
+            bool rest = !nm_source_stopped(lines->source) && (lines->len > lines->from || lines->skipping);
             *what = rest ? hand_out(lines, lines->len, lines->len, line, len) : NM_LINE_END;
             return NM_OK;
         }
@@ -103,13 +92,39 @@ enum nm_status nm_lines_next(struct nm_lines *lines, int wait_ms, enum nm_line *
             lines->skipping = true; /* none of this line is wanted */
             lines->from = lines->len = lines->scanned = 0;
         }
-        bool got = false;
-        enum nm_status status = fill(lines, wait_ms, &got, err);
+        enum nm_status status = fill(lines, err);
         if (status != NM_OK)
             return status;
-        if (!got) {
-            *what = NM_LINE_NOT_YET;
-            return NM_OK;
-        }
     }
+}
+
+static bool is_blank(const char *line, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (line[i] != ' ' && line[i] != '\t' && line[i] != '\r')
+            return false;
+    }
+    return true;
+}
+
+enum nm_status nm_read_lines(struct nm_source *source, const struct nm_sink *sink, struct nm_error *err)
+{
+    struct nm_lines lines = {0};
+    enum nm_status status = nm_lines_init(&lines, source, sink->max_bytes, err);
+    enum nm_line what = NM_LINE;
+
+    while (status == NM_OK && what != NM_LINE_END) {
+        const char *line = NULL;
+        size_t len = 0;
+        status = nm_lines_next(&lines, &what, &line, &len, err);
+        if (status != NM_OK || what == NM_LINE_END)
+            break;
+        struct nm_place place = {.line = lines.number};
+        if (what == NM_LINE_TOO_LONG)
+            sink->refuse(sink->self, place, "not loaded: longer than maxMessageBytes of this stream");
+        else if (!is_blank(line, len))
+            status = sink->take(sink->self, line, len, place, err);
+    }
+    nm_lines_clear(&lines);
+    return status;
 }

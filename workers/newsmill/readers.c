@@ -7,6 +7,6 @@
 
 const struct nm_reader nm_readers[] = {
     {"normalize", {NM_RAW}, 1},
-    {"publish", {NM_NORMALIZED}, 1},
+    {"publish", {NM_NORMALIZED, NM_FACETS}, 2},
     {0},
 };

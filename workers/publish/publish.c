@@ -1,55 +1,69 @@
-/* publish.c - the worker that puts records together: articles in, one record (or tombstone) an article out.
+/* publish.c - the worker that puts records together: articles and facets in, one record (or tombstone) an article out,
+ * and a touch to the leads that show it.
  *
- * step 0  parse, compose the body, apply to record:{id} (one script an item)
- * step 1  what changed, or was never reported, is emitted; what equals the last reported body is not
- * reported  the sent mark, only where the revision is still the newest; else the present state is composed and sent
- * again, so that a late sender (a process that was stopped and woken) can never leave old news as the last word
- *
- * Of several articles of one id in one batch only the last that applies is emitted: the state holds nothing else. */
+ * step 0    each event is applied to record:{id} and takes the record's revision (one script an item)
+ * step 1    of each id the last item that did so composes: card, leads, lists and members' cards in one round trip
+ * step 2    the record, if it differs from the last reported one; a touch for each lead, if the card does
+ * reported  the marks, only where the revision is still the newest; else, where somebody else composed meanwhile, the
+ *           present state is composed and sent again */
 #include "publish.h"
-#include "newsmill/worker.h"
+#include "newsmill/fault.h"
+#include "newsmill/url.h"
 
 #include <stdio.h>
 #include <string.h>
 
-struct publish {
-    struct pb_options options;
-    const struct nm_settings *settings;
-    char keep_ms[24];
-};
-
 struct item_data {
-    struct nm_article article;
-    struct pb_body body;
-    int64_t revision; /* of the record that was emitted */
-    bool recompose;   /* second round: from the state, not from the event */
-    bool emitted;
-    char key[104]; /* <namespace>:record:{<id>} */
+    struct pb_event event;
+    struct pb_view view;
+#ifdef NM_CHAOS
+    struct pb_control control;
+#endif
 };
 
 static enum nm_status publish_init(void *ctx, const struct nm_deps *deps, struct nm_error *err)
 {
     (void)err;
     struct publish *publish = ctx;
+    const struct nm_strings *expect = &publish->options.expect;
+    long long room = deps->settings->stream[NM_RECORDS].max_message_bytes - NM_ENVELOPE_BYTES - PB_ID;
     publish->settings = deps->settings;
+    publish->room = room > 0 ? (size_t)room : 0;
+    memcpy(publish->instance, deps->instance, sizeof publish->instance);
     (void)snprintf(publish->keep_ms, sizeof publish->keep_ms, "%lld", deps->settings->keep_days * 86400000LL);
+    for (size_t i = 0; i < expect->n && i + 1 < sizeof publish->expect; i++)
+        publish->expect[i] = expect->item[i][0]; /* i, r, h as in enum pb_kind */
     return NM_OK;
 }
 
 static void publish_fini(void *ctx)
 {
-    (void)ctx;
+    nm_buf_clear(&((struct publish *)ctx)->scratch);
 }
 
 /* ---- process ---- */
 
-static enum nm_status apply(struct publish *publish, struct nm_batch *batch, struct nm_item *item, struct nm_error *err)
+/* A due entry. What is no id was put there by somebody else: it is taken out again and means nothing. */
+static bool read_due(const struct nm_item *item, struct pb_event *event)
+{
+    if (!nm_is_article_id(item->key, item->key_len))
+        return false;
+    *event = (struct pb_event){.kind = PB_DUE, .revision = item->score, .data = {.s = "", .len = 0}};
+    memcpy(event->id, item->key, PB_ID);
+    return true;
+}
+
+static enum nm_status ask(struct publish *publish, struct nm_batch *batch, struct nm_item *item, struct nm_error *err)
 {
     struct item_data *data = item->data;
+    struct pb_maker maker = {.options = &publish->options, .arena = batch->arena, .scratch = &publish->scratch};
     struct nm_error why = {0};
-    enum nm_status status = nm_article_read(item->value, item->value_len, batch->arena, &data->article, &why);
-    if (status == NM_OK)
-        status = pb_compose(&publish->options, &data->article, batch->arena, &data->body, &why);
+    bool again = data->view.again;
+    if (item->set && !again && !read_due(item, &data->event)) {
+        item->verdict = NM_DONE;
+        return NM_OK;
+    }
+    enum nm_status status = item->set || again ? NM_OK : pb_read(&maker, item, &data->event, &why);
     if (status == NM_BAD_INPUT) {
         nm_item_dead(batch, item, &why);
         return NM_OK;
@@ -58,149 +72,147 @@ static enum nm_status apply(struct publish *publish, struct nm_batch *batch, str
         *err = why;
         return status;
     }
-    memcpy(item->id, data->article.id, sizeof item->id);
-    (void)snprintf(data->key, sizeof data->key, "%s:record:{%s}", publish->settings->ns, item->id);
-    (void)nm_pipe_script(batch->pipe, &pb_apply_script, 1, 5);
-    nm_pipe_str(batch->pipe, data->key);
-    nm_pipe_int(batch->pipe, data->article.revision);
-    nm_pipe_arg(batch->pipe, item->value, item->value_len);
-    nm_pipe_str(batch->pipe, data->body.hash);
-    nm_pipe_str(batch->pipe, item->resend ? "1" : "0");
-    nm_pipe_str(batch->pipe, publish->keep_ms);
+    memcpy(item->id, data->event.id, sizeof item->id);
+    data->view = (struct pb_view){.item = item, .id = item->id, .again = again};
+    pb_view_ask(publish, batch, &data->view, &data->event);
     return NM_OK;
 }
 
-static void read_state(struct nm_batch *batch, const struct item_data *data)
+/* Of several items of one id only the last composes: it saw what the others did. It is as fresh as any of them, and
+ * marks that counted before the first of them count for it if nobody came between. */
+static void supersede(struct pb_view *older, struct pb_view *view)
 {
-    (void)nm_pipe_command(batch->pipe, 4);
-    nm_pipe_str(batch->pipe, "HMGET");
-    nm_pipe_str(batch->pipe, data->key);
-    nm_pipe_str(batch->pipe, "a");
-    nm_pipe_str(batch->pipe, "rev");
+    older->composes = false;
+    view->fresh = view->fresh || older->fresh;
+    view->again = view->again || older->again;
+    if (view->sent.len == 0 && view->before == older->revision)
+        view->sent = older->sent;
 }
 
-static enum nm_status emit(struct nm_batch *batch, struct nm_item *item, struct nm_error *err)
+static enum nm_status take_replies(struct nm_batch *batch, struct nm_error *err)
 {
-    struct item_data *data = item->data;
-    const char *record;
-    size_t len;
-    enum nm_status status = pb_record(item->id, &data->body, data->revision, batch->arena, &record, &len, err);
-    if (status != NM_OK)
-        return status;
-    nm_emit(batch, item, NM_RECORDS, item->id, record, len, data->revision);
-    data->emitted = true;
-    return NM_OK;
-}
-
-/* Second round: the state of now, whoever wrote it. */
-static enum nm_status emit_state(struct publish *publish, struct nm_batch *batch, struct nm_item *item,
-                                 const struct nm_reply *reply, struct nm_error *err)
-{
-    struct item_data *data = item->data;
-    const struct nm_reply *article = nm_reply_at(reply, 0);
-    item->verdict = NM_DONE;
-    data->revision = nm_reply_int(nm_reply_at(reply, 1), 0);
-    if (article->type != NM_REPLY_STR) {
-        data->emitted = false; /* the key is gone: expired, or Redis was emptied, which the watermark tells */
-        return NM_OK;
-    }
-    enum nm_status status = nm_article_read(article->str, article->len, batch->arena, &data->article, err);
-    if (status == NM_OK)
-        status = pb_compose(&publish->options, &data->article, batch->arena, &data->body, err);
-    if (status == NM_BAD_INPUT)
-        return nm_fail(err, NM_FATAL, "key %s holds an article that cannot be read", data->key);
-    return status == NM_OK ? emit(batch, item, err) : status;
-}
-
-/* Ids seen so far, from the last item backwards: an open table in the batch's arena. */
-struct id_set {
-    const char **slot;
-    size_t mask;
-};
-
-static bool id_set_add(struct id_set *set, const char *id)
-{
-    size_t at = 0;
-    memcpy(&at, id, sizeof at); /* hex of a hash: as good as random */
-    for (at = (at * 0x9E3779B97F4A7C15u) >> 32;; at++) {
-        const char **slot = &set->slot[at & set->mask];
-        if (!*slot) {
-            *slot = id;
-            return true;
-        }
-        if (memcmp(*slot, id, 32) == 0)
-            return false;
-    }
-}
-
-static enum nm_status id_set_init(struct id_set *set, size_t n, struct nm_arena *arena, struct nm_error *err)
-{
-    size_t size = 16;
-    while (size < n * 2)
-        size *= 2;
-    set->slot = nm_arena_alloc(arena, size * sizeof(const char *));
-    if (!set->slot)
-        return nm_fail(err, NM_FATAL, "out of memory for a batch of %zu", n);
-    memset(set->slot, 0, size * sizeof(const char *));
-    set->mask = size - 1;
-    return NM_OK;
-}
-
-static void judge(struct nm_item *item, const struct nm_reply *reply, struct id_set *newer)
-{
-    struct item_data *data = item->data;
-    if (strcmp(nm_reply_at(reply, 0)->str, "stale") == 0) {
-        item->verdict = NM_STALE;
-        return;
-    }
-    item->verdict = NM_DONE;
-    data->revision = nm_reply_int(nm_reply_at(reply, 1), 0);
-    bool sent = strcmp(nm_reply_at(reply, 2)->str, data->body.hash) == 0 && !item->resend;
-    bool last = id_set_add(newer, item->id);
-    data->emitted = last && !sent; /* emitted below, in the order of the batch */
-}
-
-static enum nm_status read_replies(struct publish *publish, struct nm_batch *batch, struct nm_error *err)
-{
-    struct id_set newer = {0};
-    enum nm_status status = id_set_init(&newer, batch->n_items, batch->arena, err);
-    size_t at = batch->replies->n_commands;
-    for (size_t i = batch->n_items; status == NM_OK && i-- > 0;) {
+    struct pb_table views = {0};
+    enum nm_status status = pb_table_init(&views, batch->n_items, batch->arena, err);
+    for (size_t i = 0; status == NM_OK && i < batch->n_items; i++) {
         struct nm_item *item = &batch->item[i];
         struct item_data *data = item->data;
         if (item->verdict != NM_UNSET)
             continue;
-        const struct nm_reply *reply = nm_pipe_reply(batch->replies, --at);
-        if (data->recompose)
-            status = emit_state(publish, batch, item, reply, err);
-        else
-            judge(item, reply, &newer);
-    }
-    for (size_t i = 0; status == NM_OK && i < batch->n_items; i++) {
-        struct item_data *data = batch->item[i].data;
-        if (data->emitted && !data->recompose)
-            status = emit(batch, &batch->item[i], err);
+        if (data->event.kind == PB_BACK)
+            item->verdict = NM_DONE;
+        else if (pb_view_take(&data->view, nm_pipe_reply(batch->replies, data->view.command))) {
+            struct pb_view **last = (struct pb_view **)pb_table_at(&views, item->id);
+            data->view.composes = true;
+            if (*last)
+                supersede(*last, &data->view);
+            *last = &data->view;
+        }
     }
     return status;
 }
+
+static enum nm_status prepare(struct publish *publish, struct nm_batch *batch, struct nm_error *err)
+{
+    enum nm_status status = take_replies(batch, err);
+    for (size_t i = 0; status == NM_OK && i < batch->n_items; i++) {
+        struct item_data *data = batch->item[i].data;
+        if (data->view.composes)
+            status = pb_view_prepare(publish, batch, &data->view, err);
+    }
+    return status;
+}
+
+/* "Compose again", once a batch for each lead; a card changes nothing in the article's own record. */
+static enum nm_status touch_leads(struct nm_batch *batch, struct nm_item *item, const struct nm_reply *leads,
+                                  struct pb_table *told, struct nm_error *err)
+{
+    static const char form[] = "{\"id\":\"%s\",\"facet\":\"touch\"}";
+    for (size_t i = 0; i < leads->len; i++) {
+        const struct nm_reply *lead = nm_reply_at(leads, i);
+        if (!nm_is_article_id(lead->str, lead->len) || memcmp(lead->str, item->id, PB_ID) == 0)
+            continue;
+        char *id = nm_arena_copy(batch->arena, lead->str, PB_ID);
+        char *text = nm_arena_alloc(batch->arena, sizeof form + PB_ID);
+        if (!id || !text)
+            return nm_fail(err, NM_FATAL, "out of memory for the leads of %s", item->id);
+        void **value = pb_table_at(told, id);
+        if (*value)
+            continue;
+        *value = id;
+        int len = snprintf(text, sizeof form + PB_ID, form, id);
+        nm_emit(batch, item, NM_FACETS, id, text, (size_t)len, 0);
+    }
+    return NM_OK;
+}
+
+static size_t count_leads(const struct nm_batch *batch)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < batch->n_items; i++) {
+        struct item_data *data = batch->item[i].data;
+        if (data->view.composes)
+            n += pb_view_leads(batch, &data->view)->len;
+    }
+    return n;
+}
+
+static enum nm_status finish(struct publish *publish, struct nm_batch *batch, struct nm_error *err)
+{
+    struct pb_table told = {0};
+    enum nm_status status = pb_table_init(&told, count_leads(batch), batch->arena, err);
+    for (size_t i = 0; status == NM_OK && i < batch->n_items; i++) {
+        struct nm_item *item = &batch->item[i];
+        struct item_data *data = item->data;
+        if (!data->view.composes)
+            continue;
+        data->view.composes = false;
+        status = pb_view_finish(publish, batch, &data->view, err);
+        const struct nm_reply *leads = pb_view_leads(batch, &data->view);
+#ifdef NM_CHAOS
+        if (status == NM_OK && nm_control_is(NM_CONTROL_LEAD_BY_ANYONE)) {
+            status = pb_control_begin(publish, batch, item, leads, &data->control, err);
+            continue;
+        }
+#endif
+        if (status == NM_OK)
+            status = touch_leads(batch, item, leads, &told, err);
+    }
+    return status;
+}
+
+#ifdef NM_CHAOS
+/* Steps 3 and 4 of the negative control. */
+static enum nm_status control(struct publish *publish, struct nm_batch *batch, struct nm_error *err)
+{
+    enum nm_status status = NM_OK;
+    for (size_t i = 0; status == NM_OK && i < batch->n_items; i++) {
+        struct item_data *data = batch->item[i].data;
+        status = pb_control_step(publish, batch, &data->control, err);
+    }
+    return status;
+}
+#endif
 
 static enum nm_status publish_process(void *ctx, struct nm_batch *batch, struct nm_error *err)
 {
     struct publish *publish = ctx;
-    if (batch->step > 0)
-        return batch->replies->n_commands ? read_replies(publish, batch, err) : NM_OK;
     enum nm_status status = NM_OK;
-    for (size_t i = 0; status == NM_OK && i < batch->n_items; i++) {
-        struct nm_item *item = &batch->item[i];
-        struct item_data *data = item->data;
-        if (item->verdict != NM_UNSET)
-            continue;
-        if (data->recompose)
-            read_state(batch, data);
-        else
-            status = apply(publish, batch, item, err);
+    if (batch->step == 0) {
+        for (size_t i = 0; status == NM_OK && i < batch->n_items; i++)
+            if (batch->item[i].verdict == NM_UNSET)
+                status = ask(publish, batch, &batch->item[i], err);
+        return status;
     }
-    return status;
+    if (batch->step == 1) {
+        status = prepare(publish, batch, err);
+        if (status != NM_OK || batch->pipe->n_commands > 0)
+            return status;
+    }
+#ifdef NM_CHAOS
+    if (batch->step > 2)
+        return control(publish, batch, err);
+#endif
+    return finish(publish, batch, err);
 }
 
 /* ---- reported ---- */
@@ -208,28 +220,31 @@ static enum nm_status publish_process(void *ctx, struct nm_batch *batch, struct 
 static void append_marks(struct publish *publish, struct nm_batch *batch)
 {
     for (size_t i = 0; i < batch->n_items; i++) {
-        struct item_data *data = batch->item[i].data;
-        if (!data->emitted || batch->item[i].verdict == NM_REJECTED)
+        struct pb_view *view = &((struct item_data *)batch->item[i].data)->view;
+        if (batch->item[i].verdict == NM_REJECTED) /* the record did not fit: it is not on the stream */
+            view->marked = false;
+        if (!view->marked)
             continue;
-        (void)nm_pipe_script(batch->pipe, &pb_sent_script, 1, 3);
-        nm_pipe_str(batch->pipe, data->key);
-        nm_pipe_int(batch->pipe, data->revision);
-        nm_pipe_str(batch->pipe, data->body.hash);
-        nm_pipe_str(batch->pipe, publish->keep_ms);
+        view->command = nm_pipe_script(batch->pipe, &pb_mark_script, 1, 3);
+        char key[128];
+        (void)snprintf(key, sizeof key, "%s:record:{%s}", publish->settings->ns, view->id);
+        nm_pipe_str(batch->pipe, key);
+        nm_pipe_int(batch->pipe, view->revision);
+        nm_pipe_str(batch->pipe, view->marks);
+        nm_pipe_str(batch->pipe, publish->instance);
     }
 }
 
 static void read_marks(struct nm_batch *batch)
 {
-    size_t at = 0;
     for (size_t i = 0; i < batch->n_items; i++) {
-        struct item_data *data = batch->item[i].data;
-        if (!data->emitted || batch->item[i].verdict == NM_REJECTED)
+        struct pb_view *view = &((struct item_data *)batch->item[i].data)->view;
+        if (!view->marked)
             continue;
-        bool newest = nm_reply_int(nm_pipe_reply(batch->replies, at++), 0) == 1;
-        data->emitted = false;
-        data->recompose = !newest;
-        batch->item[i].again = !newest;
+        bool old_news = nm_reply_int(nm_pipe_reply(batch->replies, view->command), 0) == 0;
+        view->marked = false;
+        view->again = old_news && (view->emitted || view->back); /* what was not sent is no old news */
+        batch->item[i].again = view->again;
     }
 }
 
@@ -243,9 +258,12 @@ static enum nm_status publish_reported(void *ctx, struct nm_batch *batch, struct
     return NM_OK;
 }
 
-static const struct nm_input inputs[] = {{.stream = NM_NORMALIZED, .schema = "article", .version = 1}};
-static const enum nm_stream outputs[] = {NM_RECORDS};
-static struct nm_script *const scripts[] = {&pb_apply_script, &pb_sent_script};
+static const struct nm_input inputs[] = {{.stream = NM_NORMALIZED, .schema = "article", .version = 1},
+                                         {.stream = NM_FACETS, .schema = "facet", .version = 1},
+                                         {.stream = NM_RECORDS, .schema = "record", .version = 1, .rebuild = true}};
+static const enum nm_stream outputs[] = {NM_RECORDS, NM_FACETS};
+static struct nm_script *const scripts[] = {&pb_apply_script, &pb_card_script, &pb_lists_script, &pb_mark_script,
+                                            &pb_back_script};
 
 const struct nm_worker publish_worker = {
     .name = "publish",
@@ -254,11 +272,13 @@ const struct nm_worker publish_worker = {
     .ctx_size = sizeof(struct publish),
     .item_size = sizeof(struct item_data),
     .inputs = inputs,
-    .n_inputs = 1,
+    .n_inputs = sizeof inputs / sizeof *inputs,
     .outputs = outputs,
-    .n_outputs = 1,
+    .n_outputs = sizeof outputs / sizeof *outputs,
     .scripts = scripts,
-    .n_scripts = 2,
+    .n_scripts = sizeof scripts / sizeof *scripts,
+    .sets = &pb_due,
+    .n_sets = 1,
     .init = publish_init,
     .process = publish_process,
     .reported = publish_reported,

@@ -1,39 +1,211 @@
-/* publish.h - from an article to a record; private to this folder. */
+/* publish.h - from articles and facets to records; private to this folder. README.md has the algorithm and its proof.
+ *
+ * publish_event.c     what comes in, cut down to what the state keeps of it
+ * publish_state.c     the Lua scripts over record:{id} and shown:{id}
+ * publish_compose.c   from the state of an id to its card and its record; pure
+ * publish_json.c      JSON as bytes
+ * publish_view.c      one id in the steps of a batch: ask, take, prepare, finish
+ * publish.c           the descriptor: batches, touches, reports */
 #ifndef PUBLISH_H
 #define PUBLISH_H
 
 #include "newsmill/article.h"
 #include "newsmill/option.h"
 #include "newsmill/redis.h"
+#include "newsmill/worker.h"
+
+#include <yyjson.h>
 
 struct pb_options { /* publish.* */
-    long long min_quality;
+    long long min_quality, max_related, wait_ms;
+    struct nm_strings expect;
 };
 extern const struct nm_option publish_options[];
 
-/* A record without its head: what follows after `{"id":"...","revision":N,` on the wire. */
-struct pb_body {
-    const char *text; /* "path":...} */
+#define PB_MAX_RELATED 200 /* of publish.maxRelated; what a facet lists beyond it is not kept */
+#define PB_ID          32  /* bytes of an article id, without a NUL */
+
+struct pb_text { /* bytes in the batch's arena or in a reply; not NUL-terminated; len 0: nothing */
+    const char *s;
     size_t len;
-    char hash[33]; /* of the text: 16 bytes of SHA-256 as hex; "retracted" for a tombstone, whose text is NULL */
 };
 
-/* Composes the body of an article that is a story of its own (no facets yet): the article's members in the order of
- * messages.md, images with isCached, published, heat. Lives in the arena. NM_BAD_INPUT wrong_type: images that are no
- * objects. NM_FATAL: out of memory. */
-NM_MUST_USE enum nm_status pb_compose(const struct pb_options *options, const struct nm_article *article,
-                                      struct nm_arena *arena, struct pb_body *out, struct nm_error *err);
+/* What pure functions work with. `scratch` is reset by each function that uses it. */
+struct pb_maker {
+    const struct pb_options *options;
+    struct nm_arena *arena;
+    struct nm_buf *scratch;
+};
 
-/* The whole record with its revision; NULL for a tombstone. */
-NM_MUST_USE enum nm_status pb_record(const char *id, const struct pb_body *body, int64_t revision,
-                                     struct nm_arena *arena, const char **out, size_t *out_len, struct nm_error *err);
+/* ---- publish_json.c: all append to a buffer; out of memory is seen by nm_buf_ok() ---- */
 
-/* ---- state: record:{id}, a hash: arev, a (article), ah (hash of its body), rev (of the record), sent, srev ---- */
+void pb_add_string(struct nm_buf *buf, const char *text, size_t len);
+void pb_add_value(struct nm_buf *buf, yyjson_val *value, const yyjson_alc *alc);
+/* `,"name":value`; nothing for a NULL value. */
+void pb_add_member(struct nm_buf *buf, const char *name, yyjson_val *value, const yyjson_alc *alc);
+/* The content without its first `skip` bytes, copied into the arena. NM_FATAL: out of memory, also before. */
+NM_MUST_USE enum nm_status pb_keep(const struct nm_buf *buf, size_t skip, struct nm_arena *arena, struct pb_text *out,
+                                   struct nm_error *err);
+/* A document in the arena. NM_BAD_INPUT not_json or not_object; `what` names it ("a facet/1"). */
+NM_MUST_USE enum nm_status pb_parse(const char *value, size_t len, const char *what, struct nm_arena *arena,
+                                    yyjson_val **root, struct nm_error *err);
 
-/* KEYS record; ARGV article revision, article, body hash, resend 0/1, keep ms.
- * Replies {"stale"} or {"ok", record revision, hash of the last sent body or ""}. */
+/* ---- publish_event.c ---- */
+
+enum pb_kind { /* also how the scripts name it; the first four are fields of record:{id} too */
+               PB_ARTICLE = 'a',
+               PB_IMAGES = 'i',
+               PB_RELATED = 'r',
+               PB_HEAT = 'h',
+               PB_TOUCH = 't', /* compose again: a member changed */
+               PB_DUE = 'd',   /* the time of a due entry has come */
+               PB_AGAIN = 'g', /* what was reported is old news by now */
+               PB_BACK = 'b',  /* a record read back after the state was lost */
+};
+
+struct pb_event {
+    enum pb_kind kind;
+    char id[PB_ID + 1];
+    int64_t revision; /* of the article or facet; of the record for PB_BACK; the score for PB_DUE; else 0 */
+    /* As the state keeps it; empty: retracted.
+     *   article   an object of the members that a record shows
+     *   images    an array of objects with the members that a record shows
+     *   related   the other members as ids without separators (a lead only), then the story as an object
+     *   heat      a decimal number */
+    struct pb_text data;
+    char hash[PB_ID + 1]; /* PB_BACK: of the record's body                               */
+    char awaits[4];       /* PB_BACK: facets that it shows: letters of i, r, h           */
+};
+
+/* NM_BAD_INPUT with not_json, not_object, wrong_type or too_many: not such a message, or its key is not its id.
+ * NM_FATAL: out of memory. `item` is an event of the right stream. */
+NM_MUST_USE enum nm_status pb_read(struct pb_maker *maker, const struct nm_item *item, struct pb_event *out,
+                                   struct nm_error *err);
+
+/* ---- publish_compose.c ---- */
+
+/* What record:{id} holds, as pb_apply_script returned it, without the revisions of its parts. */
+struct pb_state {
+    const char *id;
+    struct pb_text article, images, related, heat;
+    struct pb_text card;  /* as it is now */
+    struct pb_text lists; /* members whose shown:{member} holds this id: ids without separators */
+};
+
+/* What an id is before its members are looked at. A card is what a lead shows of a member:
+ * "<hash> <quality> <publishedDateTime or -> <object>"; empty for a retracted article. */
+struct pb_own {
+    bool retracted, lead;
+    struct pb_text front; /* "path":... up to "story":{...}, as a record has it before `related` */
+    struct pb_text card;
+    char card_hash[17];     /* zeros: no card */
+    struct pb_text members; /* that this lead lists, at most publish.maxRelated: ids without separators */
+};
+/* NM_FATAL: out of memory, or a state that publish did not write. */
+NM_MUST_USE enum nm_status pb_make_own(struct pb_maker *maker, const struct pb_state *state, struct pb_own *out,
+                                       struct nm_error *err);
+
+struct pb_member {
+    const char *id;      /* PB_ID bytes */
+    struct pb_text card; /* empty: not known (yet), or retracted; left out */
+};
+/* A record without its head: what follows after `{"id":"...","revision":N,`. */
+struct pb_body {
+    struct pb_text text;  /* NULL: a tombstone; has room in front for the head */
+    char hash[PB_ID + 1]; /* 16 bytes of SHA-256 as hex; zeros for a tombstone */
+    size_t n_dropped;     /* related ones that did not fit */
+};
+/* Sorts `member`. `room`: the most bytes of a record with its head. NM_FATAL: out of memory. */
+NM_MUST_USE enum nm_status pb_make_body(struct pb_maker *maker, const struct pb_own *own, struct pb_member *member,
+                                        size_t n_members, size_t room, struct pb_body *out, struct nm_error *err);
+/* Puts the head in front of the body, in its room. */
+struct pb_text pb_record(const char *id, const struct pb_body *body, int64_t revision);
+
+/* ---- publish_state.c; texts of revisions that order parts have 16 digits ---- */
+
+/* KEYS record, shown, due; ARGV kind, revision, data, instance, catching up 0/1, keep ms, expected letters, wait ms,
+ * id. Replies {"stale"} | {"none"} | {"go", rev, rev before, marks of the last report while nothing was composed since
+ * (else ""), quiet 0/1, back 0/1, a, i, r, h, card, lists}; a..h with their revisions in front. */
 extern struct nm_script pb_apply_script;
-/* KEYS record; ARGV record revision, body hash, keep ms. Replies 1 when that revision is still the newest, else 0. */
-extern struct nm_script pb_sent_script;
+#define PB_APPLY_KEYS 3
+#define PB_APPLY_ARGS 9
+/* KEYS record; ARGV rev, card. Writes or removes the card if rev is still the newest. Replies 0/1. */
+extern struct nm_script pb_card_script;
+/* KEYS record, shown of added members, shown of removed ones; ARGV rev, id, keep ms, number added, new list.
+ * Only if rev is still the newest. Replies 0/1. */
+extern struct nm_script pb_lists_script;
+/* KEYS record; ARGV rev, marks, instance. After a report. Replies 1: marked; 2: newer revisions, all of this instance
+ * since; 0: somebody else composed since. */
+extern struct nm_script pb_mark_script;
+/* KEYS record; ARGV rev, marks, awaited letters, keep ms. A record as it lies on the stream. */
+extern struct nm_script pb_back_script;
+
+extern const struct nm_set pb_due;
+
+/* ---- publish_view.c ---- */
+
+struct publish { /* the worker's context; the options come first */
+    struct pb_options options;
+    const struct nm_settings *settings;
+    char instance[17], keep_ms[24], expect[4]; /* expect: letters of publish.expect */
+    size_t room;                               /* most bytes of a record's value */
+    struct nm_buf scratch;
+    unsigned long long n_dropped; /* related ones that did not fit, since the start */
+};
+
+/* Ids in the order of a batch, each with what belongs to it: an open table in the batch's arena. */
+struct pb_table {
+    const char **id;
+    void **value;
+    size_t mask;
+};
+NM_MUST_USE enum nm_status pb_table_init(struct pb_table *table, size_t most, struct nm_arena *arena,
+                                         struct nm_error *err);
+/* The place of an id's value; NULL in it where it was not there before. The id is borrowed. */
+void **pb_table_at(struct pb_table *table, const char *id);
+
+/* An id as one item sees it. */
+struct pb_view {
+    struct nm_item *item;
+    const char *id;
+    size_t command;    /* index of its first command in the pipe of this step             */
+    bool again, fresh; /* composed once more; no mark may suppress anything                */
+    bool composes;     /* it is the last of its id in the batch that changed or asked anything */
+    bool quiet, back;  /* state is kept up, no record is sent; it was read back            */
+    bool writes_card, asks_leads, writes_lists;
+    bool emitted, marked; /* a record was sent; a mark belongs to its report                   */
+    int64_t revision, before;
+    struct pb_text sent;    /* marks that count: hash of the body, hash of the card; or nothing */
+    char marks[PB_ID + 17]; /* of what is composed now */
+    struct pb_state state;
+    struct pb_own own;
+};
+
+/* Appends the script call that applies the event (step 0). */
+void pb_view_ask(struct publish *publish, struct nm_batch *batch, struct pb_view *view, const struct pb_event *event);
+/* Its reply: the item's verdict; true where something is to be composed. */
+bool pb_view_take(struct pb_view *view, const struct nm_reply *reply);
+/* Makes the card, appends what must be written and read before the record is composed (step 1). */
+NM_MUST_USE enum nm_status pb_view_prepare(struct publish *publish, struct nm_batch *batch, struct pb_view *view,
+                                           struct nm_error *err);
+/* Composes, and emits the record if it differs. */
+NM_MUST_USE enum nm_status pb_view_finish(struct publish *publish, struct nm_batch *batch, struct pb_view *view,
+                                          struct nm_error *err);
+/* The leads that show this id and must be told; NIL where none were asked for. */
+const struct nm_reply *pb_view_leads(const struct nm_batch *batch, const struct pb_view *view);
+
+#ifdef NM_CHAOS
+/* ---- publish_control.c: the negative control lead_by_anyone ---- */
+
+struct pb_control { /* the leads of one item */
+    struct pb_view *view;
+    size_t n_views;
+};
+/* Instead of touches (step 2): the leads' records are composed here, whoever owns them. Then steps 3 and 4. */
+NM_MUST_USE enum nm_status pb_control_begin(struct publish *publish, struct nm_batch *batch, struct nm_item *item,
+                                            const struct nm_reply *leads, struct pb_control *out, struct nm_error *err);
+NM_MUST_USE enum nm_status pb_control_step(struct publish *publish, struct nm_batch *batch, struct pb_control *control,
+                                           struct nm_error *err);
+#endif
 
 #endif

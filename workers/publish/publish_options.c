@@ -1,14 +1,16 @@
 /* publish_options.c - the options of publish; a table only, linked by every program. */
 #include "publish.h"
 
+#define F(member) NM_FIELD(struct pb_options, member)
+
 const struct nm_option publish_options[] = {
-    {.name = "publish.minQuality",
-     .type = NM_OPT_INT,
-     .offset = offsetof(struct pb_options, min_quality),
-     .size = sizeof(long long),
-     .def = "70",
-     .min = -1000,
-     .max = 1000,
-     .help = "A lead of at least this quality is published (`published: true`)."},
+    {"publish.minQuality", NM_OPT_INT, F(min_quality), "70", -1000, 1000, NULL, NULL,
+     "A lead of at least this quality is published (`published: true`)."},
+    {"publish.maxRelated", NM_OPT_INT, F(max_related), "20", 0, PB_MAX_RELATED, NULL, NULL,
+     "Other members of a story that its lead shows; the best ones."},
+    {"publish.expect", NM_OPT_LIST, F(expect), "", 0, 3, "images|related|heat", NULL,
+     "Facets that the first record of an article waits for."},
+    {"publish.waitMs", NM_OPT_INT, F(wait_ms), "2000", 0, 600000, NULL, NULL,
+     "How long it waits for them, counted from the article, in ms; then it is sent without them."},
     {.name = NULL},
 };
