@@ -105,6 +105,7 @@ void nm_on_consumer_error(rd_kafka_t *rk, int code, const char *reason, void *op
 {
     (void)rk;
     struct nm_runtime *rt = opaque;
+    nm_kafka_note_error(reason);
     if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
         rt->kafka_down = true;
     bool missing = code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||

@@ -85,6 +85,7 @@ void nm_kafka_close(rd_kafka_t *rk)
 static void log_line(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
     (void)rk;
+    nm_kafka_note_error(text);
     /* What the library retries by itself is noise until the runtime sees a consequence, which it logs itself. */
     nm_log(level <= 3 ? NM_INFO : NM_DEBUG, "kafka.library", "%s: %s", facility, text);
 }
@@ -307,7 +308,7 @@ enum nm_status nm_kafka_partitions(rd_kafka_t *rk, const char *topic, int timeou
     if (metadata)
         rd_kafka_metadata_destroy(metadata);
     rd_kafka_topic_destroy(handle);
-    return status;
+    return status == NM_RETRY ? nm_kafka_judge(status, err) : status;
 }
 
 enum nm_status nm_kafka_ends(rd_kafka_t *rk, const char *topic, int32_t partition, int timeout_ms, int64_t *oldest,

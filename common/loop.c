@@ -282,6 +282,8 @@ enum nm_status nm_loop(struct nm_runtime *rt, struct nm_error *err)
         status = turn(rt, &why);
         if (status == NM_OK)
             status = nm_observe_tick(rt, &why);
+        if ((status == NM_RETRY || (status == NM_OK && !rt->member)) && nm_kafka_judge(NM_OK, &why) != NM_OK)
+            status = NM_CONFIG; /* no broker will ever let us in */
         if (status == NM_RETRY)
             status = recover(rt, &why, err);
         else if (status != NM_OK && err)

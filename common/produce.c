@@ -30,6 +30,7 @@ static void on_producer_error(rd_kafka_t *rk, int code, const char *reason, void
 {
     (void)opaque;
     char text[256];
+    nm_kafka_note_error(reason);
     if (code == RD_KAFKA_RESP_ERR__FATAL) /* its reports fail too, and the producer is opened anew */
         (void)rd_kafka_fatal_error(rk, text, sizeof text);
     else

@@ -58,6 +58,15 @@ bool nm_kafka_is_config_error(rd_kafka_resp_err_t code);
 /* Has a byte written to eventfd `fd` whenever something comes into the empty queue, which is given up here. */
 void nm_kafka_wake(rd_kafka_queue_t *queue, int fd);
 
+/* Keeps why a broker refuses this process, or the process a broker (credentials, certificates), where that is what
+ * `reason` says: librdkafka's words, as hooks->error gets them. A client without that hook does it by itself.
+ * Any thread. */
+void nm_kafka_note_error(const char *reason);
+/* NM_OK or NM_RETRY becomes NM_CONFIG with a sentence where a broker refused this process within the last minute, since
+ * no answer will ever come. Otherwise NM_RETRY of a question to Kafka gets a better sentence than "timed out", where
+ * one is known, and every other status stays as it is. */
+NM_MUST_USE enum nm_status nm_kafka_judge(enum nm_status status, struct nm_error *err);
+
 /* The last header of that name as text, cut to size-1 bytes, "" where there is none. Returns its full length, or -1. */
 long nm_kafka_header(const rd_kafka_message_t *message, const char *name, char *out, size_t size);
 

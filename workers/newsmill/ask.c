@@ -8,11 +8,19 @@
 #include <poll.h>
 
 #define PAUSE_MS 50
+#define TRY_MS   2000
 
 int nm_ask_time_left(int64_t deadline_ms)
 {
     int64_t left = deadline_ms - nm_boottime_ms();
     return left > 1 ? (int)left : 1;
+}
+
+/* Of one try: why Kafka does not answer is known long before the deadline, and looked at between two. */
+static int try_time(int64_t deadline_ms)
+{
+    int left = nm_ask_time_left(deadline_ms);
+    return left < TRY_MS ? left : TRY_MS;
 }
 
 /* Pauses before another try; false: it is over. */
@@ -29,7 +37,7 @@ enum nm_status nm_ask_partitions(rd_kafka_t *rk, const char *topic, int64_t dead
 {
     enum nm_status status = NM_OK;
     do {
-        status = nm_kafka_partitions(rk, topic, nm_ask_time_left(deadline_ms), out, err);
+        status = nm_kafka_partitions(rk, topic, try_time(deadline_ms), out, err);
     } while (again(status, deadline_ms));
     return status;
 }
@@ -39,7 +47,7 @@ enum nm_status nm_ask_ends(rd_kafka_t *rk, const char *topic, int32_t partition,
 {
     enum nm_status status = NM_OK;
     do {
-        status = nm_kafka_ends(rk, topic, partition, nm_ask_time_left(deadline_ms), oldest, end, err);
+        status = nm_kafka_ends(rk, topic, partition, try_time(deadline_ms), oldest, end, err);
     } while (again(status, deadline_ms));
     return status;
 }

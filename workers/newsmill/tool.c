@@ -5,6 +5,7 @@
  * that a closed pipe is an error of one write, which ends the command quietly. One thread. */
 #include "tool.h"
 
+#include "newsmill/kafka.h"
 #include "newsmill/log.h"
 
 #include <errno.h>
@@ -183,6 +184,8 @@ static int run_command(const struct nm_command *command, int argc, char **argv)
         if (status == NM_OK)
             status = command->run(&tool, &args, &err);
     }
+    if (status == NM_RETRY && nm_kafka_judge(NM_OK, &err) != NM_OK)
+        status = NM_CONFIG; /* waiting would not have helped */
     if (status == NM_OK)
         status = nm_tool_flush(&err);
     int code = code_of(status, &tool);
