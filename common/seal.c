@@ -177,7 +177,7 @@ static bool encrypt(struct nm_seal *seal, const char *id, const char *plain, siz
     return EVP_EncryptInit_ex2(seal->cipher, seal->aes, seal->current->key, nonce, NULL) == 1 &&
            EVP_EncryptUpdate(seal->cipher, NULL, &n, (const unsigned char *)id, ID_BYTES) == 1 &&
            EVP_EncryptUpdate(seal->cipher, out, &n, (const unsigned char *)plain, (int)len) == 1 &&
-           EVP_EncryptFinal_ex(seal->cipher, out + n, &more) == 1 && (size_t)(n + more) == len &&
+           EVP_EncryptFinal_ex(seal->cipher, out + n, &more) == 1 && n + more == (int)len &&
            EVP_CIPHER_CTX_ctrl(seal->cipher, EVP_CTRL_AEAD_GET_TAG, TAG_BYTES, out + len) == 1;
 }
 
@@ -258,7 +258,7 @@ static bool decrypt(struct nm_seal *seal, const struct key *key, const char *id,
            EVP_DecryptUpdate(seal->cipher, NULL, &n, (const unsigned char *)id, ID_BYTES) == 1 &&
            EVP_DecryptUpdate(seal->cipher, body, &n, body, (int)len) == 1 &&
            EVP_CIPHER_CTX_ctrl(seal->cipher, EVP_CTRL_AEAD_SET_TAG, TAG_BYTES, body + len) == 1 &&
-           EVP_DecryptFinal_ex(seal->cipher, body + n, &more) == 1 && (size_t)(n + more) == len;
+           EVP_DecryptFinal_ex(seal->cipher, body + n, &more) == 1 && n + more == (int)len;
 }
 
 static enum nm_status bad_form(struct nm_error *err)

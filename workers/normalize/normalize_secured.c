@@ -151,7 +151,6 @@ static yyjson_mut_val *copy_object(struct copier *copier, yyjson_val *val)
     return object;
 }
 
-// NOLINTNEXTLINE(misc-no-recursion): as deep as normalize.maxDepth allows
 static yyjson_mut_val *copy_sorted(struct copier *copier, yyjson_val *val)
 {
     if (yyjson_is_obj(val))
@@ -171,7 +170,6 @@ static yyjson_mut_val *copy_sorted(struct copier *copier, yyjson_val *val)
 }
 
 /* The members of `val` that field[0..n) lead to; all of these agree in their first `depth` steps. NULL: none. */
-// NOLINTNEXTLINE(misc-no-recursion): as deep as a pointer is long
 static yyjson_mut_val *pick(struct copier *copier, yyjson_val *val, const struct nz_pointer *field, size_t n,
                             size_t depth)
 {
