@@ -130,6 +130,9 @@ enum nm_status nm_redis_classify(const char *error_reply)
             return known[i].status;
     if (strncmp(error_reply, "ERR max number of clients", 25) == 0)
         return NM_RETRY;
+    /* What the user may not do by hand, a script may not do for it; Redis 7.0 and 7.2 word it so. */
+    if (strstr(error_reply, "The user executing the script can't") || strstr(error_reply, "ACL failure in script"))
+        return NM_CONFIG;
     /* A script that ends in such an error wraps it: "ERR Error running script (...): ... -READONLY You can't write
      * ...". */
     bool script = strstr(error_reply, "script") != NULL;

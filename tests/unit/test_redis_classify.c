@@ -33,6 +33,14 @@ static const struct {
     {"WRONGPASS invalid username-password pair or user is disabled.", NM_CONFIG},
     {"NOPERM this user has no permissions to run the 'evalsha' command", NM_CONFIG},
     {"NOPERM User app has no permissions to access one of the keys used as arguments", NM_CONFIG},
+    {"ERR The user executing the script can't run this command or subcommand script: 6ca2, on @user_script:1.",
+     NM_CONFIG},
+    {"ERR The user executing the script can't access at least one of the keys mentioned in the command arguments "
+     "script: 6ca2, on @user_script:1.",
+     NM_CONFIG},
+    {"ERR ACL failure in script: User app has no permissions to run the 'hset' command script: 6ca2, on "
+     "@user_script:1.",
+     NM_CONFIG},
     {"MOVED 3999 127.0.0.1:6381", NM_CONFIG},
     {"ASK 3999 127.0.0.1:6381", NM_CONFIG},
     {"CROSSSLOT Keys in request don't hash to the same slot", NM_CONFIG},
