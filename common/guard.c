@@ -2,9 +2,9 @@
  *
  * A hash beside each wm counts the starts at the same position by different processes. From the third on, events are
  * taken one by one, and the offset is noted before each. An offset that another process noted before is one that ended
- * it: it becomes a dead letter, `crashed`, and is not processed. A position above the noted offset makes the count void;
- * the care lasts until what may have been in flight is passed. A clean end forgets the count, so only crashes make it
- * grow. */
+ * it: it becomes a dead letter, `crashed`, and is not processed. A position above the noted offset makes the count
+ * void; the care lasts until what may have been in flight is passed. A clean end forgets the count, so only crashes
+ * make it grow. */
 #include "newsmill/log.h"
 #include "runtime_internal.h"
 
