@@ -1,7 +1,7 @@
 /* test_publish_batch.c - whole batches of the real worker on a real Redis, one after the other: what is sent, what is
  * not, to whom, and what becomes a dead letter. What happens when batches and instances overlap is
  * test_publish_model.c's matter. */
-#include "publish/publish.h"
+#include "publish/publish_view.h"
 #include "runtime_internal.h"
 #include "state_world.h"
 

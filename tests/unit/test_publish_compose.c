@@ -140,6 +140,9 @@ static void card__what_a_lead_shows(void **state)
     assert_int_equal(other.card.len, 17 + strlen("-5 - {\"quality\":-5}"));
     assert_memory_equal(other.card.s + 17, "-5 - {\"quality\":-5}", 19);
     assert_string_not_equal(other.card_hash, own.card_hash);
+    /* a date that is none must not break the card in two (the fuzzer's find) */
+    own = own_of(&(struct parts){.article = ARTICLE(",\"publishedDateTime\":\"2031- 4-12T05:30:00Z\"")});
+    assert_memory_equal(own.card.s + 17, "0 - {\"published", 15);
     /* what a lead does not show changes nothing */
     struct parts unseen = {
         .article = ARTICLE(",\"path\":\"q\",\"topics\":[],\"quality\":-5"), .heat = HEAT(7), .related = RELATED(ID_B)};

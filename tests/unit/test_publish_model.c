@@ -9,7 +9,7 @@
  * A model that has never seen a mistake proves nothing, so mistakes are made on purpose, each in a process of its own,
  * and each must be seen. */
 #include "newsmill/fault.h"
-#include "publish/publish.h"
+#include "publish/publish_view.h"
 #include "publish_fleet.h"
 
 #include <inttypes.h>

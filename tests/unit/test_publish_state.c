@@ -1,7 +1,7 @@
 /* test_publish_state.c - publish's Lua scripts on a real Redis, one rule a test: which versions apply, how revisions
  * grow and who took them, when a mark counts, what waits until when, what is written only while a revision is the
  * newest. How they work together is test_publish_model.c's matter. */
-#include "publish/publish.h"
+#include "publish/publish_view.h"
 #include "state_world.h"
 
 #include <inttypes.h>
