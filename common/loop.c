@@ -171,7 +171,7 @@ static enum nm_status get_redis(struct nm_runtime *rt, struct nm_error *err)
         return retry_same_batches(rt, err);
 #endif
     if (rt->resolved || rt->n_works)
-        nm_drop_all(rt);
+        return nm_fail(err, NM_RETRY, "the connection to Redis was lost");
     return nm_redis_reconnect(rt, err);
 }
 
