@@ -12,7 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define HOLD_MS 1000 /* longest wait of a streak for what follows it */
+#define HOLD_MS         1000 /* longest wait of a streak for what follows it, ... */
+#define HOLD_OF_SESSION 8    /* ... and this part of the session at most: what was asked of Redis grows old meanwhile */
 
 void nm_breaker_clear(struct nm_breaker *breaker)
 {
@@ -101,7 +102,11 @@ static bool more_to_come(struct nm_runtime *rt, const struct nm_partition *part)
 
 bool nm_work_held(struct nm_runtime *rt, const struct nm_work *work)
 {
-    if (nm_boottime_ms() - work->judged_ms >= HOLD_MS || nm_stop_requested || rt->rebalance != NM_REBALANCE_NONE)
+    int64_t most_ms =
+        rt->session_timeout_ms / HOLD_OF_SESSION < HOLD_MS ? rt->session_timeout_ms / HOLD_OF_SESSION : HOLD_MS;
+    if (nm_boottime_ms() - work->judged_ms >= most_ms || nm_stop_requested || rt->rebalance != NM_REBALANCE_NONE)
+        return false;
+    if (rt->suspicious || nm_window_full(rt)) /* nothing that could tell is taken meanwhile */
         return false;
     for (size_t i = 0; i < work->n_spans; i++) {
         const struct nm_span *span = &work->span[i];

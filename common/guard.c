@@ -1,10 +1,11 @@
 /* guard.c - an event that ends the process is found and put aside, so that it cannot stop the fleet.
  *
- * A hash beside each wm counts the starts at the same position by different processes. From the third on, events are
- * taken one by one, and the offset is noted before each. An offset that another process noted before is one that ended
- * it: it becomes a dead letter, `crashed`, and is not processed. A position above the noted offset makes the count void;
- * the care lasts until what may have been in flight is passed. A clean end forgets the count, so only crashes make it
- * grow. */
+ * A hash beside each wm counts the starts at the same position by different processes. From the third on, as many
+ * events as a batch holds are taken one by one, and the offset is noted before each. An offset that is noted for the
+ * fourth time ended three processes that had nothing else in hand: it becomes a dead letter, `crashed`, and is not
+ * processed. (Fewer would do for a bug; but machines die for other reasons too, several times in a row when it is a bad
+ * day, and an innocent event in the dead letters is a loss.) A position above the noted offset makes the count void,
+ * and a clean end forgets it, so only crashes make it grow. */
 #include "newsmill/log.h"
 #include "runtime_internal.h"
 
@@ -13,7 +14,7 @@
 #include <string.h>
 
 #define SUSPICIOUS_STARTS 3
-#define NOTES_OF_A_CRASH  2
+#define NOTES_OF_A_CRASH  4           /* three processes died at it, alone with it */
 #define KEEP_MS           "604800000" /* a week without a start: forgotten */
 
 /* KEYS try; ARGV position, instance. Replies the number of starts there. */
@@ -64,7 +65,7 @@ static void read_starts(struct nm_runtime *rt, const struct nm_pipe *pipe)
         int64_t starts = nm_reply_int(nm_pipe_reply(pipe, at++), 0);
         if (starts < SUSPICIOUS_STARTS || part->done >= part->behind_until)
             continue;
-        int64_t window = rt->settings.runtime.in_flight_items;
+        int64_t window = rt->settings.runtime.batch_items;
         part->suspect_until = part->behind_until - part->done < window ? part->behind_until : part->done + window;
         rt->suspicious = true;
         struct nm_where where = {.stream = nm_partition_topic(rt, part), .partition = part->id, .offset = part->done};

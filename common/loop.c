@@ -15,7 +15,7 @@
 
 #define BACKOFF_MIN_MS 50
 #define BACKOFF_MAX_MS 5000
-#define FLUSH_MS       5 /* of a drain: sends at once what lingers */
+#define FLUSH_MS       5 /* sends at once what lingers */
 
 /* ---- moving ---- */
 
@@ -171,7 +171,7 @@ static enum nm_status get_redis(struct nm_runtime *rt, struct nm_error *err)
         return retry_same_batches(rt, err);
 #endif
     if (rt->resolved || rt->n_works)
-        nm_drop_all(rt);
+        return nm_fail(err, NM_RETRY, "the connection to Redis was lost");
     return nm_redis_reconnect(rt, err);
 }
 
@@ -230,7 +230,9 @@ static enum nm_status work(struct nm_runtime *rt, struct nm_error *err)
     nm_observe_phase(rt, NM_PHASE_COMMIT);
     if (status == NM_OK && nm_boottime_ms() - rt->last_commit_ms >= rt->settings.runtime.commit_ms)
         status = nm_commit(rt, false, err);
-    if (status == NM_OK && !busy && rt->rebalance == NM_REBALANCE_NONE)
+    if (status == NM_OK && rt->suspicious && rd_kafka_outq_len(rt->producer))
+        (void)rd_kafka_flush(rt->producer, FLUSH_MS); /* one event at a time: no other would share its message set */
+    else if (status == NM_OK && !busy && rt->rebalance == NM_REBALANCE_NONE)
         wait_for_something(rt, next_timer_ms(rt));
     return status;
 }

@@ -157,7 +157,6 @@ struct nm_runtime {
     rd_kafka_t *consumer, *producer;
     rd_kafka_topic_t *topic[NM_N_STREAMS]; /* the producer's, for outputs and dead */
     int32_t n_partitions[NM_N_STREAMS];    /* of the inputs */
-    int wake_fd;                           /* eventfd: a message, event or report waits */
     struct nm_redis *redis;
     struct nm_script **scripts; /* the worker's and the runtime's */
     size_t n_scripts;
@@ -166,18 +165,9 @@ struct nm_runtime {
 
     struct nm_partition *part;
     size_t n_parts;
-    bool member;   /* the group gave us an assignment (which may be empty) */
-    bool resolved; /* the positions are known and librdkafka fetches */
-    bool verifying;
     int64_t verify_by_ms;
     struct nm_peers peers;
-    bool behind; /* some partition of the group has not passed the end that it had when we began */
-    bool suspicious;
-    bool window_paused; /* all partitions, since the window is full */
-    bool closing;
-    enum nm_rebalance rebalance; /* waiting to be served */
     rd_kafka_topic_partition_list_t *rebalance_list;
-    bool rebalance_lost;
 
     struct nm_work work[NM_MAX_WORKS];
     struct nm_work *order[NM_MAX_WORKS]; /* those that are not free, oldest first */
@@ -186,17 +176,28 @@ struct nm_runtime {
     int64_t full_since_ms; /* boot time; 0: the window has room */
 
     struct nm_pipe wm_pipe; /* the move of wm that is in flight */
-    bool wm_waiting;
     int64_t last_commit_ms;
 
     struct nm_pipe set_pipe; /* the look into the sets that is in flight */
-    bool set_waiting, set_more;
-    int64_t set_at_ms; /* next look */
+    int64_t set_at_ms;       /* next look */
 
-    unsigned failures; /* in a row, for the backoff */
-    bool kafka_down;   /* the client said that no broker answers */
     uint64_t redis_connects;
     struct nm_observer observer;
+
+    int wake_fd;                 /* eventfd: a message, event or report waits */
+    unsigned failures;           /* in a row, for the backoff */
+    enum nm_rebalance rebalance; /* waiting to be served */
+    bool member;                 /* the group gave us an assignment (which may be empty) */
+    bool resolved;               /* the positions are known and librdkafka fetches */
+    bool verifying;
+    bool behind; /* some partition of the group has not passed the end that it had when we began */
+    bool suspicious;
+    bool window_paused; /* all partitions, since the window is full */
+    bool closing;
+    bool rebalance_lost;
+    bool wm_waiting;
+    bool set_waiting, set_more;
+    bool kafka_down; /* the client said that no broker answers */
 };
 
 extern volatile sig_atomic_t nm_stop_requested;

@@ -91,7 +91,8 @@ void nm_work_release(struct nm_runtime *rt, struct nm_work *work)
     while (rt->order[at] != work)
         at++;
     rt->n_works--;
-    memmove(&rt->order[at], &rt->order[at + 1], (rt->n_works - at) * sizeof rt->order[0]);
+    for (; at < rt->n_works; at++)
+        rt->order[at] = rt->order[at + 1];
 }
 
 bool nm_window_full(const struct nm_runtime *rt)

@@ -123,6 +123,7 @@ def test_rules_are_noted_again_where_redis_lost_them(one, workers, redis):
     with redis.client() as client:
         key = f"{one.name}:rules:1"
         noted = client.get(key)
+        assert noted.startswith(b"rules/1 ")
         client.delete(key)
         client.client_kill_filter(_type="normal", skipme=True)
         crawl(one, event(title="Later"))

@@ -2,6 +2,7 @@
 
 import json
 import time
+import urllib.request
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
@@ -135,6 +136,20 @@ def wait_log(worker, event, least=1, timeout_s=15):
     until(lambda: len(log_lines(worker, event)) >= least, timeout_s,
           lambda: f"{worker.name} logs {event}\n{worker.log_tail()}")
     return log_lines(worker, event)
+
+
+def wait_ready(worker, timeout_s=20):
+    """Until the worker says at its admin address that it is ready: joined, its positions known."""
+    address = wait_log(worker, "admin", timeout_s=timeout_s)[0]["msg"].split()[2].rstrip(":")
+
+    def ready():
+        try:
+            with urllib.request.urlopen(f"{address}/readyz", timeout=5) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+    until(ready, timeout_s, lambda: f"{worker.name} is ready\n{worker.log_tail()}")
 
 
 def stop(worker, timeout_s=15):

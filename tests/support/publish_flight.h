@@ -3,7 +3,7 @@
 #ifndef PUBLISH_FLIGHT_H
 #define PUBLISH_FLIGHT_H
 
-#include "publish/publish.h"
+#include "publish/publish_view.h"
 #include "publish_fleet.h"
 
 extern const struct nm_worker publish_worker;

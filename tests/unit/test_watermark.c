@@ -261,8 +261,8 @@ static void commit_note__read_back_and_foreign_ones_say_nothing(void **state)
     nm_commit_note_read(note, strlen(note), &facts);
     assert_int_equal(facts.committed_us, 1795720197602702);
     assert_int_equal(facts.committed_resend, 9000);
-    static const char *const foreign[] = {"",           "nm1",        "nm1 ",         "nm1 x 1", "nm1 5",
-                                          "nm2 5 6",    "nm1 5 6 7",  "nm1 -5 6",     "console", "nm1 5 99999999999999999999",
+    static const char *const foreign[] = {"",         "nm1",       "nm1 ",     "nm1 x 1", "nm1 5",
+                                          "nm2 5 6",  "nm1 5 6 7", "nm1 -5 6", "console", "nm1 5 99999999999999999999",
                                           "nm1 5 6\n"};
     for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++) {
         nm_commit_note_read(foreign[i], strlen(foreign[i]), &facts);

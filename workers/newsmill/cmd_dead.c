@@ -1,9 +1,12 @@
-/* cmd_dead.c - `newsmill dead ls|show`: the events that could not become articles, and why.
+/* cmd_dead.c - `newsmill dead ls|stats|show`: the events that could not become articles, and why.
  *
- * `ls` reads only the last --limit messages of each partition and keeps only what it shows of them, so it is quick and
- * small on a stream of any length. `show` finds one message by the position that `ls` prints. */
+ * `ls` reads only the last --limit messages of each partition (with a filter: all since --since) and keeps only what it
+ * shows of them, so it is small on a stream of any length. `stats` reads all since --since and keeps counts. `show`
+ * finds one message by the position that `ls` prints. */
 #include "consume.h"
+#include "dead_stats.h"
 #include "message.h"
+#include "newsmill/clock.h"
 #include "newsmill/datetime.h"
 #include "plain.h"
 #include "table.h"
@@ -147,10 +150,58 @@ static void add_json(const rd_kafka_message_t *message, struct nm_buf *out)
     nm_buf_addf(out, ",\"bytes\":%zu}\n", message->payload ? message->len : 0);
 }
 
-static enum nm_status keep(struct dead_list *list, const rd_kafka_message_t *message, bool json, struct nm_error *err)
+/* Which dead letters are wanted; NULL: any. */
+struct filter {
+    const char *code, *worker;
+    bool json;
+    size_t limit; /* only the newest so many are kept; 0: none are, they are counted */
+};
+
+static bool is_wanted(const struct filter *filter, const rd_kafka_message_t *message)
+{
+    char text[HEADER_BYTES];
+
+    if (filter->code) {
+        (void)nm_kafka_header(message, "nm-code", text, sizeof text);
+        if (strcmp(text, filter->code) != 0)
+            return false;
+    }
+    if (!filter->worker)
+        return true;
+    (void)nm_kafka_header(message, "nm-worker", text, sizeof text);
+    return strcmp(text, filter->worker) == 0;
+}
+
+static void clear_list(struct dead_list *list)
+{
+    for (size_t i = 0; i < list->n; i++)
+        free(list->item[i].line);
+    free(list->item);
+    *list = (struct dead_list){0};
+}
+
+/* Sorted, and none but the newest `limit` left. */
+static void keep_newest(struct dead_list *list, size_t limit)
+{
+    if (list->n == 0)
+        return;
+    qsort(list->item, list->n, sizeof *list->item, compare_dead);
+    if (list->n <= limit)
+        return;
+    size_t n_old = list->n - limit;
+    for (size_t i = 0; i < n_old; i++)
+        free(list->item[i].line);
+    memmove(list->item, list->item + n_old, limit * sizeof *list->item);
+    list->n = limit;
+}
+
+static enum nm_status keep(struct dead_list *list, const rd_kafka_message_t *message, const struct filter *filter,
+                           struct nm_error *err)
 {
     struct nm_buf text = {0};
 
+    if (list->n == list->cap && list->n >= 2 * filter->limit)
+        keep_newest(list, filter->limit);
     if (list->n == list->cap) {
         size_t cap = list->cap ? list->cap * 2 : 64;
         struct dead *item = realloc(list->item, cap * sizeof *item);
@@ -159,7 +210,7 @@ static enum nm_status keep(struct dead_list *list, const rd_kafka_message_t *mes
         list->item = item;
         list->cap = cap;
     }
-    if (json)
+    if (filter->json)
         add_json(message, &text);
     else
         add_cells(message, &text);
@@ -170,7 +221,19 @@ static enum nm_status keep(struct dead_list *list, const rd_kafka_message_t *mes
     return NM_OK;
 }
 
-static enum nm_status collect(struct nm_consume *consume, bool json, struct dead_list *list, struct nm_error *err)
+static void count(struct nm_dead_stats *stats, const rd_kafka_message_t *message)
+{
+    char code[HEADER_BYTES], worker[HEADER_BYTES], stream[HEADER_BYTES];
+
+    (void)nm_kafka_header(message, "nm-code", code, sizeof code);
+    (void)nm_kafka_header(message, "nm-worker", worker, sizeof worker);
+    (void)nm_kafka_header(message, "nm-stream", stream, sizeof stream);
+    nm_dead_stats_add(stats, code, worker, stream, nm_message_time_ms(message));
+}
+
+/* Every wanted dead letter up to the end, into one of the two. */
+static enum nm_status collect(struct nm_consume *consume, const struct filter *filter, struct dead_list *list,
+                              struct nm_dead_stats *stats, struct nm_error *err)
 {
     enum nm_status status = NM_OK;
 
@@ -179,7 +242,12 @@ static enum nm_status collect(struct nm_consume *consume, bool json, struct dead
         status = nm_consume_next(consume, POLL_MS, &message, err);
         if (!message)
             continue;
-        status = keep(list, message, json, err);
+        if (is_wanted(filter, message)) {
+            if (stats)
+                count(stats, message);
+            else
+                status = keep(list, message, filter, err);
+        }
         rd_kafka_message_destroy(message);
     }
     return status;
@@ -213,31 +281,87 @@ static enum nm_status print_cells(const struct dead *item, size_t n, struct nm_e
     return status;
 }
 
-static enum nm_status list_dead(struct nm_tool *tool, const struct nm_args *args, struct nm_error *err)
+/* A time, or how long ago. */
+static enum nm_status read_since(const struct nm_args *args, struct nm_plan *plan, struct nm_error *err)
 {
-    long long limit = nm_flag_number(args, "--limit");
-    bool json = nm_flag_given(args, "--json");
-    struct nm_plan plan = {
-        .topic = tool->settings.stream[NM_DEAD].name, .from = NM_FROM_LAST, .last = limit, .to_end = true};
+    const char *text = nm_flag_text(args, "--since");
+    long long ago_ms = 0;
+
+    if (!text)
+        return NM_OK;
+    plan->from = NM_FROM_TIME;
+    if (nm_duration_parse(text, &ago_ms, NULL) == NM_OK) {
+        int64_t now_ms = nm_wall_clock.now_ms(nm_wall_clock.self);
+        plan->time_ms = now_ms > ago_ms ? now_ms - ago_ms : 0;
+        return NM_OK;
+    }
+    if (nm_time_parse(text, strlen(text), &plan->time_ms, NULL) == NM_OK)
+        return NM_OK;
+    return nm_fail(err, NM_CONFIG,
+                   "--since: '%.60s' is neither a time such as 2031-04-12T07:30:00Z nor a duration such as 24h", text);
+}
+
+static enum nm_status list_dead(struct nm_tool *tool, const struct nm_plan *plan, const struct filter *filter,
+                                struct nm_error *err)
+{
     NM_AUTO(nm_consume_close) struct nm_consume *consume = NULL;
     struct dead_list list = {0};
-    enum nm_status status = nm_consume_open(&tool->settings, &plan, &consume, err);
+    enum nm_status status = nm_consume_open(&tool->settings, plan, &consume, err);
 
     if (status == NM_OK)
-        status = collect(consume, json, &list, err);
+        status = collect(consume, filter, &list, NULL, err);
     if (status == NM_OK) {
-        if (list.n)
-            qsort(list.item, list.n, sizeof *list.item, compare_dead);
-        size_t from = list.n > (size_t)limit ? list.n - (size_t)limit : 0;
-        if (!json)
-            status = print_cells(list.n ? &list.item[from] : NULL, list.n - from, err);
-        for (size_t i = from; json && i < list.n && status == NM_OK; i++)
+        keep_newest(&list, filter->limit);
+        if (!filter->json)
+            status = print_cells(list.item, list.n, err);
+        for (size_t i = 0; filter->json && i < list.n && status == NM_OK; i++)
             status = nm_tool_write(list.item[i].line, strlen(list.item[i].line), err);
     }
-    for (size_t i = 0; i < list.n; i++)
-        free(list.item[i].line);
-    free(list.item);
+    clear_list(&list);
     return status;
+}
+
+static enum nm_status count_dead(struct nm_tool *tool, const struct nm_plan *plan, const struct filter *filter,
+                                 struct nm_error *err)
+{
+    NM_AUTO(nm_consume_close) struct nm_consume *consume = NULL;
+    struct nm_dead_stats *stats = calloc(1, sizeof *stats);
+    struct nm_buf out = {0};
+    enum nm_status status =
+        stats ? nm_consume_open(&tool->settings, plan, &consume, err) : nm_fail(err, NM_FATAL, "out of memory");
+
+    if (status == NM_OK)
+        status = collect(consume, filter, NULL, stats, err);
+    if (status == NM_OK) {
+        nm_dead_stats_sort(stats);
+        status = nm_dead_stats_print(stats, filter->json, nm_tool_columns(), &out, err);
+    }
+    if (status == NM_OK)
+        status = nm_tool_write(nm_buf_str(&out), out.len, err);
+    nm_buf_clear(&out);
+    free(stats);
+    return status;
+}
+
+/* `ls` and `stats`: which dead letters, and then either. */
+static enum nm_status survey(struct nm_tool *tool, const struct nm_args *args, struct nm_error *err)
+{
+    struct filter filter = {.code = nm_flag_text(args, "--code"),
+                            .worker = nm_flag_text(args, "--worker"),
+                            .json = nm_flag_given(args, "--json"),
+                            .limit = (size_t)nm_flag_number(args, "--limit")};
+    bool list = strcmp(args->action, "ls") == 0;
+    struct nm_plan plan = {.to_end = true, .from = NM_FROM_OLDEST, .last = (int64_t)filter.limit};
+
+    if (list && !filter.code && !filter.worker)
+        plan.from = NM_FROM_LAST;
+    enum nm_status status = read_since(args, &plan, err);
+    if (status == NM_OK)
+        status = nm_tool_configure(tool, args, err);
+    if (status != NM_OK)
+        return status;
+    plan.topic = tool->settings.stream[NM_DEAD].name;
+    return list ? list_dead(tool, &plan, &filter, err) : count_dead(tool, &plan, &filter, err);
 }
 
 static enum nm_status read_position(const char *text, struct nm_plan *plan, struct nm_error *err)
@@ -319,34 +443,40 @@ static enum nm_status dead_command(struct nm_tool *tool, const struct nm_args *a
 {
     bool show = strcmp(args->action, "show") == 0;
 
-    if (show != (args->n_operands == 1))
-        return nm_fail(err, NM_CONFIG, "dead %s",
-                       show ? "show needs PARTITION:OFFSET, as `newsmill dead ls` prints it" : "ls takes no argument");
+    if (show && args->n_operands != 1)
+        return nm_fail(err, NM_CONFIG, "dead show needs PARTITION:OFFSET, as `newsmill dead ls` prints it");
+    if (!show && args->n_operands != 0)
+        return nm_fail(err, NM_CONFIG, "dead %s takes no argument", args->action);
+    if (!show)
+        return survey(tool, args, err);
     enum nm_status status = nm_tool_configure(tool, args, err);
-    if (status != NM_OK)
-        return status;
-    return show ? show_dead(tool, args, err) : list_dead(tool, args, err);
+    return status == NM_OK ? show_dead(tool, args, err) : status;
 }
 
 static const struct nm_flag flags[] = {
     {"--limit", NM_FLAG_INT, "N", "50", 1, MAX_LIMIT, "ls: only the newest N"},
-    {"--json", NM_FLAG_SWITCH, NULL, NULL, 0, 0, "ls: one JSON object a line"},
+    {"--code", NM_FLAG_TEXT, "CODE", NULL, 0, 0, "ls, stats: only those of this code"},
+    {"--worker", NM_FLAG_TEXT, "NAME", NULL, 0, 0, "ls, stats: only those of this worker"},
+    {"--since", NM_FLAG_TEXT, "TIME|DURATION", NULL, 0, 0, "ls, stats: only those from then on, or not older than 24h"},
+    {"--json", NM_FLAG_SWITCH, NULL, NULL, 0, 0, "ls, stats: one JSON object a line"},
     {"--raw", NM_FLAG_SWITCH, NULL, NULL, 0, 0, "show: only the original bytes, exactly"},
     {0},
 };
 
 const struct nm_command nm_dead_command = {
     .name = "dead",
-    .summary = "lists dead letters, or shows one with its original bytes",
-    .actions = "ls|show",
+    .summary = "lists and counts dead letters, or shows one with its original bytes",
+    .actions = "ls|stats|show",
     .operands = "[PARTITION:OFFSET]",
     .max_operands = 1,
     .needs_config = true,
     .flags = flags,
     .details =
         "ls lists the events that can never succeed, newest last: why, by which worker, where the event stands in its\n"
-        "stream. show prints all headers and the original bytes of one, unprintable ones as \\xNN.",
-    .example = "  newsmill dead ls -c newsmill.yaml --limit 20\n"
+        "stream. stats counts them by code, worker and stream, with the times of the first and the last one.\n"
+        "show prints all headers and the original bytes of one, unprintable ones as \\xNN.",
+    .example = "  newsmill dead stats -c newsmill.yaml --since 24h\n"
+               "  newsmill dead ls -c newsmill.yaml --code url_credentials --limit 20\n"
                "  newsmill dead show -c newsmill.yaml 0:17 --raw > event.json",
     .run = dead_command,
 };

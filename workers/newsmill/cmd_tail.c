@@ -11,6 +11,7 @@
 #include "newsmill/datetime.h"
 #include "newsmill/url.h"
 #include "plain.h"
+#include "seen.h"
 #include "tool.h"
 
 #include <string.h>
@@ -32,7 +33,10 @@ struct tail {
     struct nm_latest latest;
     struct nm_table table;
     struct nm_buf out;
-    size_t n_foreign; /* records without an id as key, or unreadable ones */
+    struct nm_seen *seen; /* a live table of records says which rows are updates */
+    size_t n_foreign;     /* records without an id as key, or unreadable ones */
+    bool said_down;       /* that Kafka does not answer */
+    size_t said_cut;
 };
 
 static enum nm_status read_id(struct tail *tail, const char *text, struct nm_error *err)
@@ -111,27 +115,35 @@ static bool is_wanted(const struct tail *tail, const rd_kafka_message_t *message
     return strcmp(id, tail->id) == 0;
 }
 
+/* 0: there is none, or no number. */
+static int64_t revision_of(const rd_kafka_message_t *message)
+{
+    char text[24];
+    long long number = 0;
+
+    (void)nm_kafka_header(message, "nm-revision", text, sizeof text);
+    return nm_number_parse(text, 0, INT64_MAX, &number, NULL) == NM_OK ? number : 0;
+}
+
 static enum nm_status keep(struct tail *tail, const rd_kafka_message_t *message, struct nm_error *err)
 {
-    char id[NM_ID_BYTES] = "", revision[24];
-    long long number = 0;
+    char id[NM_ID_BYTES] = "";
+    int64_t revision = revision_of(message); /* without one the later message counts */
 
     if (!message->key || !nm_is_article_id(message->key, message->key_len)) {
         tail->n_foreign++;
         return NM_OK;
     }
     memcpy(id, message->key, NM_ID_BYTES - 1);
-    (void)nm_kafka_header(message, "nm-revision", revision, sizeof revision);
-    if (nm_number_parse(revision, 0, INT64_MAX, &number, NULL) != NM_OK)
-        number = 0; /* without a revision the later message counts */
     if (tail->format != JSON)
-        return nm_latest_add(&tail->latest, id, number, message->payload, message->len, message->payload, message->len,
-                             err);
+        return nm_latest_add(&tail->latest, id, revision, message->payload, message->len, message->payload,
+                             message->len, err);
     nm_buf_reset(&tail->out);
     enum nm_status status = nm_message_json(message, &tail->out, err);
     if (status != NM_OK)
         return status;
-    return nm_latest_add(&tail->latest, id, number, message->payload, message->len, tail->out.data, tail->out.len, err);
+    return nm_latest_add(&tail->latest, id, revision, message->payload, message->len, tail->out.data, tail->out.len,
+                         err);
 }
 
 static enum nm_status print_front_matter(struct tail *tail, const char *value, size_t len, struct nm_error *err)
@@ -146,12 +158,29 @@ static enum nm_status print_front_matter(struct tail *tail, const char *value, s
     return status;
 }
 
+/* What this message is to the one before it of the same article. */
+static const char *change_of(struct tail *tail, const rd_kafka_message_t *message)
+{
+    static const char *const words[] = {
+        [NM_SIGHT_FIRST] = "", [NM_SIGHT_UPDATE] = "update", [NM_SIGHT_AGAIN] = "again", [NM_SIGHT_OLDER] = "older"};
+    int64_t revision = revision_of(message);
+
+    if (!message->key || !nm_is_article_id(message->key, message->key_len) || revision <= 0)
+        return "";
+    enum nm_sight sight = nm_seen_note(tail->seen, message->key, revision);
+    if (!message->payload && sight <= NM_SIGHT_UPDATE)
+        return "retracted";
+    return words[sight];
+}
+
 static enum nm_status print_row(struct tail *tail, const rd_kafka_message_t *message, struct nm_error *err)
 {
-    if (tail->stream == NM_RECORDS)
+    if (tail->stream == NM_RECORDS) {
         nm_record_row(message->payload, message->len, message->key, message->key_len, &tail->table);
-    else
+        nm_table_cells(&tail->table, change_of(tail, message));
+    } else {
         nm_message_row(message, &tail->table);
+    }
     return nm_table_stream(&tail->table, tail->width, &tail->out, err);
 }
 
@@ -173,6 +202,18 @@ static enum nm_status print_message(struct tail *tail, const rd_kafka_message_t 
     return status == NM_OK ? nm_tool_write(tail->out.data, tail->out.len, err) : status;
 }
 
+/* On stderr, whenever it changes. */
+static void say_state(struct tail *tail, const struct nm_consume *consume)
+{
+    if (consume->down != tail->said_down)
+        (void)fprintf(stderr, "newsmill: note: %s\n",
+                      consume->down ? "Kafka does not answer; waiting for it" : "Kafka answers again");
+    tail->said_down = consume->down;
+    if (consume->n_cut != tail->said_cut)
+        (void)fprintf(stderr, "newsmill: note: some messages were deleted before they were read\n");
+    tail->said_cut = consume->n_cut;
+}
+
 static enum nm_status follow(struct tail *tail, struct nm_consume *consume, struct nm_url *url, struct nm_error *err)
 {
     enum nm_status status = NM_OK;
@@ -182,6 +223,8 @@ static enum nm_status follow(struct tail *tail, struct nm_consume *consume, stru
         rd_kafka_message_t *message = NULL;
         status = nm_consume_next(consume, wait_ms, &message, err);
         wait_ms = message ? 0 : POLL_MS;
+        if (!tail->plan.to_end)
+            say_state(tail, consume);
         if (message && is_wanted(tail, message, url))
             status = tail->newest ? keep(tail, message, err) : print_message(tail, message, err);
         if (message)
@@ -264,10 +307,14 @@ static enum nm_status tail_command(struct nm_tool *tool, const struct nm_args *a
     if (status != NM_OK)
         return status;
     tail.plan.topic = tool->settings.stream[tail.stream].name;
-    nm_table_init(&tail.table, tail.stream == NM_RECORDS ? nm_record_columns : nm_message_columns);
-    status = nm_consume_open(&tool->settings, &tail.plan, &consume, err);
+    const struct nm_column *columns = tail.newest ? nm_record_columns : nm_live_record_columns;
+    nm_table_init(&tail.table, tail.stream == NM_RECORDS ? columns : nm_message_columns);
+    status = nm_seen_new(&tail.seen, err);
+    if (status == NM_OK)
+        status = nm_consume_open(&tool->settings, &tail.plan, &consume, err);
     if (status == NM_OK)
         status = run_tail(&tail, consume, err);
+    nm_seen_free(tail.seen);
     nm_latest_clear(&tail.latest);
     nm_table_clear(&tail.table);
     nm_buf_clear(&tail.out);
@@ -290,12 +337,15 @@ const struct nm_command nm_tail_command = {
     .summary = "shows what lies on a stream, live or up to its end",
     .needs_config = true,
     .flags = flags,
-    .details = "Shows the messages of a stream as they come; Ctrl-C ends it.\n"
+    .details = "Shows the messages of a stream as they come, also after Kafka was away for a while; Ctrl-C ends it.\n"
+               "A row of a record says what it is to the one before of the same article: update, retracted,\n"
+               "again (sent twice) or older (came late, does not count).\n"
                "With --exit-at-end, records in table or front-matter format (or with --top) are shown as a site has\n"
                "them: the newest revision of each, without retracted ones, hottest first.\n"
                "json: one object a line: partition, offset, timestamp, key, headers, value (null: a tombstone).\n"
                "front-matter: YAML between lines of ---, an empty line after each record.",
-    .example = "  newsmill tail -c newsmill.yaml --exit-at-end --top 10\n"
+    .example = "  newsmill tail -c newsmill.yaml\n"
+               "  newsmill tail -c newsmill.yaml --exit-at-end --top 10\n"
                "  newsmill tail -c newsmill.yaml --stream dead --format json --from 2031-04-12T07:30:00Z",
     .run = tail_command,
 };

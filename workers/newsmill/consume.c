@@ -12,11 +12,16 @@
 
 #include <stdlib.h>
 
+#define ASK_SOON_MS  500
+#define ASK_LATER_MS 5000
+#define ASK_MS       200 /* what a question may take while a stop is waited for */
+
 void nm_consume_close(struct nm_consume *consume)
 {
     if (!consume)
         return;
-    nm_kafka_close(consume->rk);
+    if (!consume->gone_ms) /* librdkafka before 2.6.1 never comes back from closing a consumer of a deleted stream */
+        nm_kafka_close(consume->rk);
     free(consume->span);
     free(consume);
 }
@@ -84,7 +89,11 @@ static enum nm_status make_spans(struct nm_consume *consume, int64_t deadline_ms
             return status;
         span->from = start_of(plan, span);
     }
-    return plan->from == NM_FROM_TIME ? find_time(consume, deadline_ms, err) : NM_OK;
+    if (plan->from == NM_FROM_TIME)
+        status = find_time(consume, deadline_ms, err);
+    for (size_t i = 0; i < consume->n_spans; i++)
+        consume->span[i].next = consume->span[i].from;
+    return status;
 }
 
 static enum nm_status assign(struct nm_consume *consume, struct nm_error *err)
@@ -107,6 +116,17 @@ static enum nm_status assign(struct nm_consume *consume, struct nm_error *err)
     return status;
 }
 
+/* From rd_kafka_consumer_poll(), so in the same thread. */
+static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
+{
+    struct nm_consume *consume = opaque;
+
+    (void)rk;
+    (void)reason;
+    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+        consume->down = true;
+}
+
 enum nm_status nm_consume_open(const struct nm_settings *settings, const struct nm_plan *plan, struct nm_consume **out,
                                struct nm_error *err)
 {
@@ -116,14 +136,15 @@ enum nm_status nm_consume_open(const struct nm_settings *settings, const struct 
     if (!consume)
         return nm_fail(err, NM_FATAL, "out of memory");
     consume->plan = *plan;
-    enum nm_status status = nm_kafka_consumer_open(settings, NULL, NULL, &consume->rk, err);
+    struct nm_kafka_hooks hooks = {.error = on_error, .opaque = consume};
+    enum nm_status status = nm_kafka_consumer_open(settings, NULL, &hooks, &consume->rk, err);
     if (status == NM_OK)
         status = make_spans(consume, deadline_ms, err);
     if (status == NM_OK)
         status = assign(consume, err);
     if (status != NM_OK)
         return status;
-    consume->moved_ms = nm_boottime_ms();
+    consume->moved_ms = consume->asked_ms = nm_boottime_ms();
     *out = consume;
     consume = NULL;
     return NM_OK;
@@ -155,7 +176,8 @@ static void finish(struct nm_consume *consume, struct nm_span *span)
     rd_kafka_topic_partition_list_destroy(list);
 }
 
-/* The offset is gone: go on at the oldest one that is there now. */
+/* The next offset is gone: go on at the oldest one that is there now, or, where the stream was cut (its end lies before
+ * the next offset), at its end. */
 static enum nm_status skip_gap(struct nm_consume *consume, struct nm_span *span, struct nm_error *err)
 {
     int64_t oldest = 0, end = 0;
@@ -167,14 +189,40 @@ static enum nm_status skip_gap(struct nm_consume *consume, struct nm_span *span,
         finish(consume, span);
         return NM_OK;
     }
+    span->next = span->next > end ? end : oldest;
+    consume->n_cut++;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, consume->plan.topic, span->partition)->offset = oldest;
+    rd_kafka_topic_partition_list_add(list, consume->plan.topic, span->partition)->offset = span->next;
     rd_kafka_error_t *error = rd_kafka_seek_partitions(consume->rk, list, NM_KAFKA_WAIT_MS);
     if (error)
         status = nm_fail(err, NM_RETRY, "reading %s: %s", consume->plan.topic, rd_kafka_error_string(error));
     rd_kafka_error_destroy(error);
     rd_kafka_topic_partition_list_destroy(list);
     return status;
+}
+
+/* While nothing comes: whether the brokers are back, which the client tells nobody, and whether the stream is still
+ * there, of which it tells late. A broker that has just started may not know its topics yet, so only what stays true
+ * for NM_KAFKA_WAIT_MS counts. */
+static enum nm_status ask_again(struct nm_consume *consume, struct nm_error *err)
+{
+    bool worried = consume->down || consume->gone_ms;
+    int64_t now_ms = nm_boottime_ms();
+    int32_t n = 0;
+
+    if (consume->plan.to_end || now_ms - consume->asked_ms < (worried ? ASK_SOON_MS : ASK_LATER_MS))
+        return NM_OK;
+    consume->asked_ms = now_ms;
+    enum nm_status status = nm_kafka_partitions(consume->rk, consume->plan.topic, ASK_MS, &n, err);
+    if (status == NM_CONFIG) {
+        consume->gone_ms = consume->gone_ms ? consume->gone_ms : now_ms;
+        return now_ms - consume->gone_ms >= NM_KAFKA_WAIT_MS ? NM_CONFIG : NM_OK;
+    }
+    if (status == NM_OK) {
+        consume->down = false;
+        consume->gone_ms = 0;
+    }
+    return NM_OK;
 }
 
 static enum nm_status take_event(struct nm_consume *consume, const rd_kafka_message_t *message, struct nm_error *err)
@@ -192,6 +240,10 @@ static enum nm_status take_event(struct nm_consume *consume, const rd_kafka_mess
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+        if (!consume->plan.to_end) { /* see ask_again() */
+            consume->gone_ms = consume->gone_ms ? consume->gone_ms : nm_boottime_ms();
+            return NM_OK;
+        }
         return nm_fail(err, NM_CONFIG, "reading %s: %s", consume->plan.topic, rd_kafka_err2str(message->err));
     default:
         if (nm_kafka_is_config_error(message->err))
@@ -210,7 +262,7 @@ enum nm_status nm_consume_next(struct nm_consume *consume, int wait_ms, rd_kafka
         if (consume->plan.to_end && nm_boottime_ms() - consume->moved_ms > NM_KAFKA_WAIT_MS)
             return nm_fail(err, NM_RETRY, "Kafka sent nothing for %d s while %s was read", NM_KAFKA_WAIT_MS / 1000,
                            consume->plan.topic);
-        return NM_OK;
+        return ask_again(consume, err);
     }
     if (message->err) {
         enum nm_status status = take_event(consume, message, err);
@@ -220,7 +272,10 @@ enum nm_status nm_consume_next(struct nm_consume *consume, int wait_ms, rd_kafka
         return status;
     }
     consume->moved_ms = nm_boottime_ms();
+    consume->down = false;
     struct nm_span *span = span_of(consume, message->partition);
+    if (span)
+        span->next = message->offset + 1;
     bool wanted = span && !span->finished && (!consume->plan.to_end || message->offset < span->end);
     if (span && consume->plan.to_end && message->offset + 1 >= span->end)
         finish(consume, span);

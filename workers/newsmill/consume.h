@@ -26,6 +26,7 @@ struct nm_plan {
 struct nm_span {
     int32_t partition;
     int64_t oldest, from, end; /* [from, end) is read where the plan ends at the end */
+    int64_t next;              /* offset that comes next */
     bool finished;
 };
 
@@ -34,7 +35,11 @@ struct nm_consume {
     struct nm_plan plan;
     struct nm_span *span;
     size_t n_spans, n_open; /* spans not finished */
-    int64_t moved_ms;       /* when the last message or end was seen */
+    int64_t moved_ms;       /* when the last message or end was seen      */
+    bool down;              /* no broker can be reached; read it at will  */
+    int64_t asked_ms;       /* when they were last asked                  */
+    int64_t gone_ms;        /* since when they do not know the stream; 0: they do */
+    size_t n_cut;           /* how often the next offset was not there any more */
 };
 
 /* NM_CONFIG: the topic or the partition does not exist, access is denied. NM_RETRY: Kafka did not answer within
@@ -45,7 +50,8 @@ void nm_consume_close(struct nm_consume *consume);
 NM_DEFINE_CLEANUP(struct nm_consume, nm_consume_close)
 
 /* The next message, or NULL: none came within wait_ms, or nm_consume_over(). Give it back with
- * rd_kafka_message_destroy(). NM_RETRY: an end is known but Kafka sent nothing for NM_KAFKA_WAIT_MS. */
+ * rd_kafka_message_destroy(). NM_RETRY: an end is known but Kafka sent nothing for NM_KAFKA_WAIT_MS. Where none is
+ * known, brokers that are away are waited for; `down` says so. NM_CONFIG: the stream is not there any more. */
 NM_MUST_USE enum nm_status nm_consume_next(struct nm_consume *consume, int wait_ms, rd_kafka_message_t **out,
                                            struct nm_error *err);
 

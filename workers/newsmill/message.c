@@ -124,6 +124,12 @@ const struct nm_column nm_record_columns[] = {
     {"provider", false, 8, 18}, {"topics", false, 8, 20}, {"time", false, 17, 17},    {0},
 };
 
+const struct nm_column nm_live_record_columns[] = {
+    {"heat", true, 4, 8},      {"quality", true, 7, 8},    {"published", false, 9, 9},
+    {"title", false, 16, 300}, {"provider", false, 8, 18}, {"topics", false, 8, 20},
+    {"time", false, 17, 17},   {"change", false, 9, 9},    {0},
+};
+
 const struct nm_column nm_message_columns[] = {
     {"time", false, 20, 20}, {"position", false, 8, 16}, {"key", false, 8, 32},
     {"bytes", true, 5, 10},  {"value", false, 16, 300},  {0},

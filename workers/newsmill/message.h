@@ -26,8 +26,9 @@ int64_t nm_message_time_ms(const rd_kafka_message_t *message);
 /* "YYYY-MM-DDTHH:MM:SSZ" or "" for a time that cannot be shown. */
 void nm_time_text(int64_t ms, char out[21]);
 
-/* The columns of a record and of any other message, and one row of each. */
-extern const struct nm_column nm_record_columns[], nm_message_columns[];
+/* The columns of a record, of a record with one more cell for what it is to the one before, and of any other message;
+ * and one row of a record and of any other message. */
+extern const struct nm_column nm_record_columns[], nm_live_record_columns[], nm_message_columns[];
 /* key is shown where the record cannot be read or is a tombstone (value NULL). */
 void nm_record_row(const char *value, size_t len, const char *key, size_t key_len, struct nm_table *table);
 void nm_message_row(const rd_kafka_message_t *message, struct nm_table *table);

@@ -6,9 +6,9 @@
  * step 2    the record, if it differs from the last reported one; a touch for each lead, if the card does
  * reported  the marks, only where the revision is still the newest; else, where somebody else composed meanwhile, the
  *           present state is composed and sent again */
-#include "publish.h"
 #include "newsmill/fault.h"
 #include "newsmill/url.h"
+#include "publish_view.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -276,7 +276,7 @@ const struct nm_worker publish_worker = {
     .outputs = outputs,
     .n_outputs = sizeof outputs / sizeof *outputs,
     .scripts = scripts,
-    .n_scripts = sizeof scripts / sizeof *scripts,
+    .n_scripts = 5,
     .sets = &pb_due,
     .n_sets = 1,
     .init = publish_init,

@@ -113,8 +113,8 @@ static enum nm_status make_card(const struct making *m, struct pb_text images, s
     yyjson_val *provider = yyjson_obj_get(m->article, "provider");
     nm_buf_reset(buf);
     nm_buf_adds(buf, "0123456789abcdef "); /* room for the hash */
-    nm_buf_addf(buf, "%" PRId64 " %s ", quality_of(m),
-                yyjson_get_len(time) == TIME_BYTES && yyjson_is_str(time) ? yyjson_get_str(time) : "-");
+    bool ordered = yyjson_is_str(time) && strcspn(yyjson_get_str(time), " ") == TIME_BYTES;
+    nm_buf_addf(buf, "%" PRId64 " %.20s ", quality_of(m), ordered ? yyjson_get_str(time) : "-");
     size_t at = buf->len;
     for (size_t i = 0; i < sizeof first / sizeof *first; i++)
         pb_add_member(buf, first[i], yyjson_obj_get(m->article, first[i]), &m->alc);

@@ -1,7 +1,7 @@
 /* publish_control.c - a mistake on purpose, for the chaos build: whoever sees a member change composes and sends the
  * records of the leads that show it, instead of asking their owners to. Two instances then send records of one id, in
  * no common order; the tests' checkers must see it. */
-#include "publish.h"
+#include "publish_view.h"
 
 #include <string.h>
 

@@ -14,7 +14,7 @@
  *
  * `sent` counts only while srev is the revision before: then nothing was composed since, and what it names is the last
  * word on the stream. So no mark survives a composition, reported or not, and nobody has to forget it. */
-#include "publish.h"
+#include "publish_view.h"
 
 const struct nm_set pb_due = {.name = "due:publish", .timed = true};
 

@@ -1,7 +1,7 @@
 /* publish_view.c - one id in the steps of a batch: ask (apply the event, take a revision), take, prepare (card, lists,
  * reads), finish (compose, emit). What hangs on the order of these is in README.md. */
+#include "publish_view.h"
 #include "newsmill/log.h"
-#include "publish.h"
 
 #include <inttypes.h>
 #include <stdio.h>
