@@ -127,10 +127,10 @@ def test_redis_rolled_back_applies_and_sends_the_lost_part_again(one, workers, r
     worker = workers.start("publish", one.config)
     put_many(one, range(100, 200), 1000)  # new ids
     put_many(one, range(50, 60), 1001, title="changed")
-    put_many(one, range(60, 70), 1001)  # newer, and looks the same: no record was sent for these
+    put_many(one, range(60, 70), 1001)  # newer, and looks the same: a record is sent only while it catches up
     one.wait_done("publish", "normalized")
     before = one.ends("records")[0]
-    assert before == 210
+    assert 210 <= before <= 220
     stop(worker)
     redis.rollback(snapshot)
     worker = workers.start("publish", one.config)
@@ -346,5 +346,5 @@ def test_json_of_records_is_what_redis_holds(one, workers, redis):
     with redis.client() as client:
         for record in latest(one).values():
             state = client.hgetall(f"{one.name}:record:{{{record.key.decode()}}}")
-            assert json.loads(state[b"a"])["title"] == json.loads(record.value)["title"]
+            assert json.loads(state[b"a"][16:])["title"] == json.loads(record.value)["title"]
             assert state[b"srev"].decode() == str(revision_of(record))
