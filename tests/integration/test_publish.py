@@ -284,7 +284,7 @@ def test_largest_messages_pass_or_become_dead_letters(one, workers, redis):
     put_articles(one, article(3, 1000))
     worker = workers.start("publish", one.config)
     settle(one)
-    assert set(titles(one)) == {1, 3}
+    assert set(titles(one, check=False)) == {1, 3}  # a title of 2 MB, which normalize would not write
     letters = {letter.headers["nm-offset"]: letter for letter in read(one, "dead")}
     assert sorted(letters) == [b"0", b"2", b"3"]
     assert letters[b"3"].headers["nm-code"] == b"wrong_type" and letters[b"3"].value == b"{}"
