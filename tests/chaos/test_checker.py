@@ -7,6 +7,8 @@ import json
 import pytest
 from chaos import checker, events, model
 from confluent_kafka import TopicPartition
+from support import schemas
+from support.articles import article
 
 SEED, N_EVENTS = 5, 300
 
@@ -23,13 +25,13 @@ class Outcome:
         self.records, self.normalized, self.dead = [], [], []
         for revision, (name, want) in enumerate(self.expected.records.items(), 1000):
             self.records.append([name, self.record(name, want, revision), revision])
-            article = {"id": name, "revision": revision, "sourceTime": 1}
-            article.update({"title": want["title"]} if want else {"retracted": True})
-            self.normalized.append([name, article, revision])
+            gone = {"id": name, "revision": revision, "sourceTime": 1, "retracted": True}
+            self.normalized.append([name, article(0, revision, id=name, title=want["title"]) if want else gone, revision])
         for (partition, offset), (code, key, value) in self.expected.dead.items():
-            self.dead.append([key, value, {"nm-schema": "dead/1", "nm-code": code, "nm-worker": "normalize",
-                                           "nm-message": "x", "nm-stream": space.topic["raw"],
-                                           "nm-partition": str(partition), "nm-offset": str(offset)}])
+            self.dead.append([key, value, {"nm-schema": "dead/1", "nm-ns": space.name, "nm-code": code, "nm-message": "x",
+                                           "nm-worker": "normalize", "nm-version": "0.1.0",
+                                           "nm-stream": space.topic["raw"], "nm-partition": str(partition),
+                                           "nm-offset": str(offset), "nm-timestamp": "1", "nm-attempts": "1"}])
         self.short = {}  # (worker, partition): how much its commit is behind
         self.wm_short = {}
 
@@ -37,8 +39,12 @@ class Outcome:
     def record(name, want, revision):
         if want is None:
             return None
-        images = [{"url": url} for url in want["images"]]
-        return {**copy.deepcopy(want), "images": images, "id": name, "revision": revision}
+        record = {**copy.deepcopy(want), "id": name, "revision": revision, "topics": [],
+                  "provider": {"name": want["provider"].get("name", "x"), "domain": want["provider"]["domain"]},
+                  "images": [{"url": url, "isCached": False} for url in want["images"]]}
+        if not record["images"]:
+            del record["images"]
+        return schemas.ordered("record/1", record)
 
     def live(self):
         """The first message of `records` that is no tombstone, and the article's id."""
@@ -48,9 +54,10 @@ class Outcome:
         return next(entry for entry in self.records if entry[1] is None)
 
     def write(self):
-        for stream in ("records", "normalized"):
+        for stream, schema in (("records", "record/1"), ("normalized", "article/1")):
             self.space.produce(stream, [
-                (name, None if value is None else json.dumps(value), None, [("nm-revision", str(revision))])
+                (name, None if value is None else json.dumps(value), None,
+                 [("nm-schema", schema), ("nm-ns", self.space.name), ("nm-revision", str(revision))])
                 for name, value, revision in getattr(self, stream)])
         self.space.produce("dead", [(key, value, None, list(headers.items())) for key, value, headers in self.dead])
         for worker, stream in (("normalize", "raw"), ("publish", "normalized")):
@@ -124,6 +131,19 @@ def dead_letter_with_wrong_code(out):
     out.dead[0][2]["nm-code"] = "too_big"
 
 
+def member_out_of_order(out):
+    entry = out.live()
+    entry[1] = dict(sorted(entry[1].items()))
+
+
+def member_that_no_schema_has(out):
+    out.normalized[-1][1]["note"] = "x"
+
+
+def header_missing_in_dead_letter(out):
+    del out.dead[0][2]["nm-attempts"]
+
+
 def commit_is_short(out):
     out.short["normalize", 1] = 1
 
@@ -134,7 +154,8 @@ def wm_is_short(out):
 
 LOSSES = (record_missing, article_missing, tombstone_missing, tombstone_of_a_living_article, dead_letter_missing)
 WRONGS = (newest_is_old_content, old_content_comes_last, same_revision_other_bytes, unknown_article,
-          revision_inside_differs, dead_letter_of_a_good_event, dead_letter_with_wrong_code, commit_is_short, wm_is_short)
+          revision_inside_differs, dead_letter_of_a_good_event, dead_letter_with_wrong_code, commit_is_short, wm_is_short,
+          member_out_of_order, member_that_no_schema_has, header_missing_in_dead_letter)
 
 
 def test_a_perfect_outcome_passes(new_namespace):

@@ -151,8 +151,17 @@ def story(lead, *others):
             "related": [{"id": ident(n), "score": 0.5} for n in others], "links": []}
 
 
-def put_facets(ns, *facets):
-    put(ns, "facets", [(key, value, None, [("nm-schema", "facet/1"), ("nm-ns", ns.name)]) for key, value in facets])
+def facet_headers(ns, value):
+    """As a worker sends them: a touch has no revision."""
+    headers = [("nm-schema", "facet/1"), ("nm-ns", ns.name)]
+    try:
+        return [*headers, ("nm-revision", str(json.loads(value)["revision"]))]
+    except (ValueError, KeyError, TypeError):
+        return headers
+
+
+def put_facets(ns, *facets, check=None):
+    put(ns, "facets", [(key, value, None, facet_headers(ns, value)) for key, value in facets], check=check)
 
 
 def settle_all(ns):
@@ -224,8 +233,8 @@ BAD_FACETS = [
 
 def test_bad_facets_become_dead_letters_and_the_partition_goes_on(one, workers):
     put_articles(one, article(1, 1000))
-    put_facets(one, *[(key, value) for key, value, _ in BAD_FACETS],
-               facet(1, "heat", 10, {"heat": 7, "asOf": "2031-04-12T06:00:00Z", "parts": []}))
+    put_facets(one, *[(key, value) for key, value, _ in BAD_FACETS], check=False)
+    put_facets(one, facet(1, "heat", 10, {"heat": 7, "asOf": "2031-04-12T06:00:00Z", "parts": []}))
     worker = workers.start("publish", one.config)
     settle_all(one)
     assert newest(one)[1]["heat"] == 7
@@ -380,7 +389,7 @@ def test_largest_messages_pass_or_become_dead_letters(one, workers, redis):
     put_articles(one, article(3, 1000))
     worker = workers.start("publish", one.config)
     settle(one)
-    assert set(titles(one)) == {1, 3}
+    assert set(titles(one, check=False)) == {1, 3}  # a title of 2 MB, which normalize would not write
     letters = {letter.headers["nm-offset"]: letter for letter in read(one, "dead")}
     assert sorted(letters) == [b"0", b"2", b"3"]
     assert letters[b"3"].headers["nm-code"] == b"wrong_type" and letters[b"3"].value == b"{}"

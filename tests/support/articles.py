@@ -6,6 +6,7 @@ import urllib.request
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
+from . import schemas
 from .namespace import to_message
 from .waiting import until
 
@@ -16,14 +17,14 @@ def ident(number):
 
 def article(number, revision, **members):
     """An article/1 of one id; `number` names the id, `revision` is its revision in µs."""
-    return {
+    return schemas.ordered("article/1", {
         "id": ident(number), "revision": revision, "sourceTime": 1933740131000,
         "path": f"_news/2031-04-12-article-{number}.md", "category": "news", "type": "article", "locale": "en",
         "title": f"Article {number}", "publishedDateTime": "2031-04-12T05:30:00Z",
         "originalUrl": f"https://www.harbour-gazette.example/{number}?utm_source=feed",
         "webUrl": f"https://www.harbour-gazette.example/{number}",
         "provider": {"name": "Harbour Gazette", "domain": "harbour-gazette.example"}, "topics": ["Ferries"],
-        "quality": 86, "qualityParts": [{"rule": "event", "points": 86}], "rules": 1, **members}
+        "quality": 86, "qualityParts": [{"rule": "event", "points": members.get("quality", 86)}], "rules": 1, **members})
 
 
 def retraction(number, revision):
@@ -36,13 +37,17 @@ def message(ns, item, headers=()):
             [("nm-schema", "article/1"), ("nm-ns", ns.name), ("nm-revision", str(item["revision"])), *headers])
 
 
-def put(ns, stream, messages, timeout_s=60):
-    """ns.produce() with one producer for the whole test: a new one waits half a second for its first batch."""
+def put(ns, stream, messages, timeout_s=60, check=None):
+    """ns.produce() with one producer for the whole test: a new one waits half a second for its first batch. Facets, which
+    no worker makes yet, must be as deploy/schemas say (check=False: they are wrong on purpose); other streams with
+    check=True."""
     if not hasattr(ns, "kept_producer"):
         ns.kept_producer = ns.producer()
     producer, failed = ns.kept_producer, []
     for key, value, *rest in messages:
         timestamp_ms, headers = (*rest, None, None)[:2]
+        if check or (check is None and stream == "facets"):
+            schemas.check_sent(ns, stream, key, value, headers)
         while True:
             try:
                 producer.produce(ns.topic[stream], value, key, timestamp=timestamp_ms or 0, headers=headers,
@@ -55,7 +60,7 @@ def put(ns, stream, messages, timeout_s=60):
     assert left == 0 and not failed, f"{left} messages not delivered in time, {len(failed)} refused: {failed[:3]}"
 
 
-def read(ns, stream, raw=False, timeout_s=30):
+def read(ns, stream, raw=False, timeout_s=30, check=True):
     """ns.read() without its pauses: every message from the oldest to the end of this moment."""
     consumer, found = ns.consumer(), []
     try:
@@ -75,6 +80,8 @@ def read(ns, stream, raw=False, timeout_s=30):
                 open_ends.pop(message.partition(), None)
                 continue
             if message.offset() < marks[message.partition()][1]:
+                if check:
+                    schemas.check(ns, stream, message)
                 found.append(message if raw else to_message(message))
     finally:
         consumer.close()
@@ -93,19 +100,20 @@ def revision_of(record):
     return int(record.headers["nm-revision"])
 
 
-def latest(ns):
+def latest(ns, check=True):
     """{id: the record with the greatest nm-revision, as a Message}: what a reader that keeps the newest has."""
     kept = {}
-    for record in read(ns, "records"):
+    for record in read(ns, "records", check=check):
         key = record.key.decode()
         if key not in kept or revision_of(record) >= revision_of(kept[key]):
             kept[key] = record
     return kept
 
 
-def titles(ns):
+def titles(ns, check=True):
     """{number: title of its newest record, None where that is a tombstone}."""
-    return {int(key, 16): record.value and json.loads(record.value)["title"] for key, record in latest(ns).items()}
+    return {int(key, 16): record.value and json.loads(record.value)["title"]
+            for key, record in latest(ns, check).items()}
 
 
 def count(ns, stream):

@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import NewTopic
 from redis.exceptions import RedisError
 
+from . import schemas
 from .waiting import until
 
 STREAMS = ("raw", "normalized", "facets", "signals", "records", "dead")
@@ -139,7 +140,7 @@ class Namespace:
 
     def produce(self, stream, messages, timeout_s=60):
         """messages: (key, value) or (key, value, timestamp_ms) or (key, value, timestamp_ms, headers); bytes, text, or
-        None each. Returns when every one is acknowledged."""
+        None each. Returns when every one is acknowledged. Nothing is checked: a test may write what it likes."""
         failed = []
         producer = self.producer()
         for key, value, *rest in messages:
@@ -185,11 +186,12 @@ class Namespace:
                 raise
         return until(asked, 20, f"partition {partition} of {self.topic[stream]} has a leader", every_s=0.05)
 
-    def read(self, stream, timeout_s=120, headers=True):
-        """Every message from the oldest to the end of this moment, partition by partition in order."""
-        return list(self.read_batches(stream, timeout_s, headers))
+    def read(self, stream, timeout_s=120, headers=True, check=True):
+        """Every message from the oldest to the end of this moment, partition by partition in order. Each must be as
+        deploy/schemas say; check=False: the test wrote others there itself."""
+        return list(self.read_batches(stream, timeout_s, headers, check=check))
 
-    def read_batches(self, stream, timeout_s=120, headers=True, raw=False):
+    def read_batches(self, stream, timeout_s=120, headers=True, raw=False, check=True):
         """The same one by one, without keeping them. raw: the client's own message objects."""
         consumer = self.consumer()
         try:
@@ -210,6 +212,8 @@ class Namespace:
                         if message.offset() >= open_ends.get(message.partition(), 0):
                             open_ends.pop(message.partition(), None)
                         continue
+                    if check:
+                        schemas.check(self, stream, message)
                     yield message if raw else to_message(message, headers)
         finally:
             consumer.close()
