@@ -146,6 +146,7 @@ static void feed__what_is_no_feed_names_the_line(void **state)
     } cases[] = {
         {"", "", "1:0 no XML: "},
         {"<html>\n<p>", "", "1:0 neither rss, RDF nor feed, but html"},
+        {"<html xml:lang='en' id='x'>\n<p>", "", "1:0 neither rss, RDF nor feed, but html"},
         {RSS("<item><t>1</t></item>\n<item><t></item>"), "{\"t\":\"1\"}\n",
          "2:0 no XML: Opening and ending tag mismatch"},
         {"<rss><channel><item><t>1</t></item>\n<item>\n", "{\"t\":\"1\"}\n", "2:0 no XML: the XML ends too early"},

@@ -204,9 +204,9 @@ static void on_start(void *self, const xmlChar *name, const xmlChar *prefix, con
     if (over(feed))
         return;
     if (!feed->item_level) {
-        feed_element(feed, name, prefix, uri);
         if (feed->level == 1)
             note_language(feed, n_attributes, attributes);
+        feed_element(feed, name, prefix, uri); /* last: where it gives up, the parser forgets the attributes */
         return;
     }
     if (full_name(feed, name, prefix, uri, shown))
