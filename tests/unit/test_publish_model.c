@@ -3,7 +3,7 @@
  *
  * One history: a few ids, some dozens of events (articles and facets in any order, old versions again, touches),
  * batches that overlap, 1 or 4 instances, and at random: crashes, moved partitions, zombies, a Redis that returns to a
- * snapshot (seen or not), an emptied Redis and a rebuild. NM_HISTORIES=n runs n of them (default 240; the figure that
+ * snapshot (seen or not), an emptied Redis and a rebuild. NM_HISTORIES=n runs n of them (default 480; the figure that
  * the project states needs 10,000), NM_SEED=n begins with the seed n; a failure prints its own.
  *
  * A model that has never seen a mistake proves nothing, so mistakes are made on purpose, each in a process of its own,
@@ -24,13 +24,13 @@
 
 #include <cmocka.h>
 
-enum { HISTORIES = 240, MISTAKEN_HISTORIES = 1000, SEEN = 42 };
+enum { HISTORIES = 480, MISTAKEN_HISTORIES = 1000, SEEN = 42 };
 
 static struct nm_script *const scripts[] = {&pb_apply_script, &pb_card_script, &pb_lists_script, &pb_mark_script,
                                             &pb_back_script};
 enum { N_SCRIPTS = sizeof scripts / sizeof *scripts };
 
-enum way { LIVE, RACE, HAUNT, N_WAYS }; /* of a history to go */
+enum way { LIVE, RACE, HAUNT, REBUILD, N_WAYS }; /* of a history to go */
 
 static size_t n_records, n_again, n_rollbacks, n_rebuilds;
 
@@ -127,6 +127,23 @@ static void haunt(struct fleet *fleet)
     }
 }
 
+/* Redis is emptied, and processes die again and again while everything is read back. */
+static void rebuild(struct fleet *fleet)
+{
+    for (int events = 15 + (int)story_pick(&fleet->random, 20); events > 0; events--)
+        feed(fleet, story_pick(&fleet->random, 2));
+    for (int step = 0; step < 1200; step++) {
+        int at = (int)story_pick(&fleet->random, (unsigned)fleet->n_instances);
+        if (step == 500) {
+            fleet_lose_all(fleet);
+            n_rebuilds++;
+        }
+        if (step > 500 && story_pick(&fleet->random, 30) == 0)
+            fleet_crash(fleet, at);
+        (void)fleet_step(fleet, at);
+    }
+}
+
 /* ---- the check ---- */
 
 /* What follows after the revision; NULL: not a record of this id. */
@@ -210,7 +227,7 @@ static bool check_rest(struct fleet *fleet, bool loud)
 
 static bool history(struct state_world *world, uint64_t seed, enum fleet_mistake mistake, enum way way, bool loud)
 {
-    static void (*const ways[])(struct fleet * fleet) = {live, race, haunt};
+    static void (*const ways[])(struct fleet * fleet) = {live, race, haunt, rebuild};
     static const char *const expect[] = {"related", "heat", "images"};
     struct story story;
     struct fleet fleet;
@@ -352,6 +369,12 @@ static void model__mistakes_are_seen(void **state)
          .way = HAUNT,
          .script = &pb_mark_script,
          .from = "and tonumber(string.sub(h[2], 17)) <= mine",
+         .to = ""},
+        {.name = "a card whose leads were not told is forgotten",
+         .way = REBUILD,
+         .seed = 300000,
+         .script = &pb_card_script,
+         .from = "redis.call('HSET', KEYS[1], 'untold', ARGV[1])",
          .to = ""},
         {.name = "an equal article again takes no revision",
          .seed = 300010,

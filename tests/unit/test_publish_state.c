@@ -17,7 +17,7 @@
 #define OTHER   "236ab291632faf53215323ed8744d7a4"
 #define THIRD   "336ab291632faf53215323ed8744d7a4"
 #define KEEP    "86400000"
-#define MARKS   "0123456789abcdef0123456789abcdeffedcba9876543210"
+#define HASH    "0123456789abcdef0123456789abcdef"
 #define ME      "00000000000000aa"
 #define YOU     "00000000000000bb"
 
@@ -104,14 +104,14 @@ static int64_t mark(int64_t revision, const char *instance)
 {
     char text[24];
     (void)snprintf(text, sizeof text, "%" PRId64, revision);
-    return nm_reply_int(call(&pb_mark_script, 1, (const char *const[]){RECORD, text, MARKS, instance, NULL}), -1);
+    return nm_reply_int(call(&pb_mark_script, 1, (const char *const[]){RECORD, text, HASH, instance, "0", NULL}), -1);
 }
 
 static int64_t back(int64_t revision, const char *awaits)
 {
     char text[24];
     (void)snprintf(text, sizeof text, "%" PRId64, revision);
-    return nm_reply_int(call(&pb_back_script, 1, (const char *const[]){RECORD, text, MARKS, awaits, KEEP, NULL}), -1);
+    return nm_reply_int(call(&pb_back_script, 1, (const char *const[]){RECORD, text, HASH, awaits, KEEP, NULL}), -1);
 }
 
 static const char *field(const char *name)
@@ -240,7 +240,7 @@ static void mark__counts_until_something_is_composed(void **state)
     assert_string_equal(first.sent, "");
     assert_int_equal(mark(first.rev, ME), 1);
     struct outcome second = apply('t', 0, "", usual);
-    assert_string_equal(second.sent, MARKS);
+    assert_string_equal(second.sent, HASH);
     assert_string_equal(apply('t', 0, "", usual).sent, ""); /* second was not reported: it may be on the stream */
 }
 
@@ -317,7 +317,7 @@ static void due__of_what_was_reported_does_nothing(void **state)
     out = apply('t', 0, "", usual);
     assert_int_equal(mark(out.rev, ME), 1);
     assert_word(apply('d', 0, "", usual), "none");
-    assert_string_equal(apply('t', 0, "", usual).sent, MARKS);
+    assert_string_equal(apply('t', 0, "", usual).sent, HASH);
 }
 
 /* ---- read back after a loss ---- */
@@ -334,7 +334,7 @@ static void back__nothing_is_sent_until_caught_up(void **state)
     assert_true(due >= now_ms() + 5000);
     out = apply('r', 7, "r", behind);
     assert_true(out.quiet);
-    assert_string_equal(out.sent, MARKS); /* what is on the stream still is */
+    assert_string_equal(out.sent, HASH); /* what is on the stream still is */
     assert_true(due_ms() > due);
     due = due_ms();
     assert_word(apply('d', due, "", behind), "none");
@@ -342,7 +342,7 @@ static void back__nothing_is_sent_until_caught_up(void **state)
     out = apply('d', due_ms(), "", usual);
     assert_word(out, "go");
     assert_true(!out.quiet && out.back);
-    assert_string_equal(out.sent, MARKS);
+    assert_string_equal(out.sent, HASH);
     assert_int_equal(mark(out.rev, ME), 1);
     assert_false(apply('t', 0, "", usual).back);
 }
@@ -373,7 +373,7 @@ static void back__older_record_after_a_newer_one_leaves_no_mark(void **state)
     (void)state;
     assert_int_equal(back(5000, ""), 1);
     assert_int_equal(back(5000, ""), 1);
-    assert_string_equal(field("sent"), MARKS);
+    assert_string_equal(field("sent"), HASH);
     (void)back(4000, "");
     assert_string_equal(field("rev"), "5000");
     assert_string_equal(apply('a', 100, "article", usual).sent, "");
@@ -390,6 +390,7 @@ static void card__is_written_while_the_revision_is_the_newest(void **state)
     const struct nm_reply *reply = call(&pb_card_script, 1, (const char *const[]){RECORD, rev, "card", NULL});
     assert_int_equal(nm_reply_int(reply, -1), 1);
     assert_string_equal(field("card"), "card");
+    assert_string_equal(field("untold"), rev);
     reply = call(&pb_card_script, 1, (const char *const[]){RECORD, rev, "", NULL});
     assert_int_equal(nm_reply_int(reply, -1), 1);
     assert_string_equal(field("card"), "");
@@ -397,6 +398,23 @@ static void card__is_written_while_the_revision_is_the_newest(void **state)
     reply = call(&pb_card_script, 1, (const char *const[]){RECORD, rev, "old", NULL});
     assert_int_equal(nm_reply_int(reply, -1), 0);
     assert_string_equal(field("card"), "");
+}
+
+/* That leads were told is true whatever was composed since, but only of the card that they were told of. */
+static void card__is_untold_until_its_touches_are_reported(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *told, *left;
+    } cases[] = {{"0", "7"}, {"6", "7"}, {"7", ""}, {"7", ""}};
+    (void)apply('a', 100, "x", usual);
+    (void)state_world_run(&world, (const char *const[]){"HSET", RECORD, "untold", "7", NULL});
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *const quiet[] = {RECORD, "5", "", ME, cases[i].told, NULL};
+        assert_int_equal(nm_reply_int(call(&pb_mark_script, 1, quiet), -1), 1);
+        assert_string_equal(field("untold"), cases[i].left);
+        assert_string_equal(field("srev"), "");
+    }
 }
 
 static void lists__move_with_the_newest_revision_only(void **state)
@@ -443,6 +461,7 @@ int main(void)
         cmocka_unit_test_setup(back__awaits_the_facets_that_it_had_for_an_hour, fresh),
         cmocka_unit_test_setup(back__older_record_after_a_newer_one_leaves_no_mark, fresh),
         cmocka_unit_test_setup(card__is_written_while_the_revision_is_the_newest, fresh),
+        cmocka_unit_test_setup(card__is_untold_until_its_touches_are_reported, fresh),
         cmocka_unit_test_setup(lists__move_with_the_newest_revision_only, fresh),
     };
     return cmocka_run_group_tests_name("publish_state", tests, open_world, close_world);

@@ -225,13 +225,14 @@ static void append_marks(struct publish *publish, struct nm_batch *batch)
             view->marked = false;
         if (!view->marked)
             continue;
-        view->command = nm_pipe_script(batch->pipe, &pb_mark_script, 1, 3);
+        view->command = nm_pipe_script(batch->pipe, &pb_mark_script, 1, 4);
         char key[128];
         (void)snprintf(key, sizeof key, "%s:record:{%s}", publish->settings->ns, view->id);
         nm_pipe_str(batch->pipe, key);
         nm_pipe_int(batch->pipe, view->revision);
-        nm_pipe_str(batch->pipe, view->marks);
+        nm_pipe_str(batch->pipe, view->hash);
         nm_pipe_str(batch->pipe, publish->instance);
+        nm_pipe_int(batch->pipe, view->untold);
     }
 }
 

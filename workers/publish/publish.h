@@ -95,12 +95,11 @@ struct pb_state {
 };
 
 /* What an id is before its members are looked at. A card is what a lead shows of a member:
- * "<hash> <quality> <publishedDateTime or -> <object>"; empty for a retracted article. */
+ * "<quality> <publishedDateTime or -> <object>"; empty for a retracted article. */
 struct pb_own {
     bool retracted, lead;
     struct pb_text front; /* "path":... up to "story":{...}, as a record has it before `related` */
     struct pb_text card;
-    char card_hash[17];     /* zeros: no card */
     struct pb_text members; /* that this lead lists, at most publish.maxRelated: ids without separators */
 };
 /* NM_FATAL: out of memory, or a state that publish did not write. */

@@ -112,7 +112,6 @@ static enum nm_status make_card(const struct making *m, struct pb_text images, s
     yyjson_val *time = yyjson_obj_get(m->article, "publishedDateTime");
     yyjson_val *provider = yyjson_obj_get(m->article, "provider");
     nm_buf_reset(buf);
-    nm_buf_adds(buf, "0123456789abcdef "); /* room for the hash */
     bool ordered = yyjson_is_str(time) && strcspn(yyjson_get_str(time), " ") == TIME_BYTES;
     nm_buf_addf(buf, "%" PRId64 " %.20s ", quality_of(m), ordered ? yyjson_get_str(time) : "-");
     size_t at = buf->len;
@@ -134,13 +133,8 @@ static enum nm_status make_card(const struct making *m, struct pb_text images, s
     if (buf->len == at)
         nm_buf_addc(buf, ' ');
     nm_buf_addc(buf, '}');
-    if (nm_buf_ok(buf)) {
-        char hash[NM_DIGEST_BYTES];
+    if (nm_buf_ok(buf))
         buf->data[at] = '{';
-        nm_digest(buf->data + 17, buf->len - 17, hash);
-        memcpy(buf->data, hash, 16);
-        memcpy(own->card_hash, hash, 16);
-    }
     return pb_keep(buf, 0, m->maker->arena, &own->card, m->err);
 }
 
@@ -180,7 +174,6 @@ enum nm_status pb_make_own(struct pb_maker *maker, const struct pb_state *state,
     struct making m = {.maker = maker, .alc = nm_arena_alc(maker->arena), .state = state, .err = err};
     struct pb_own own = {.retracted = state->article.len == 0, .lead = true};
     struct pb_text images, story = {.s = "", .len = 0};
-    memset(own.card_hash, '0', 16);
     if (own.retracted) {
         *out = own;
         return NM_OK;
@@ -220,9 +213,7 @@ struct listed {
 /* False: no card. */
 static bool read_card(const struct pb_member *member, struct listed *out)
 {
-    const char *at = member->card.s + 17, *end = member->card.s + member->card.len;
-    if (member->card.len < 17)
-        return false;
+    const char *at = member->card.s, *end = member->card.s + member->card.len;
     bool negative = at < end && *at == '-';
     int64_t quality = 0;
     for (at += negative; at < end && *at >= '0' && *at <= '9'; at++)

@@ -5,8 +5,9 @@
  *   a i r h   article, facets: 16 digits of revision, then what is kept of it; nothing after the digits: retracted
  *   rev       the newest revision that a composition took: max(previous + 1, Redis TIME in us)
  *   by        16 digits of the instance that took it, then 16 of the first revision since which it was that one alone
- *   srev sent revision of the last report, hashes of the body and of the card that were reported with it
- *   card      what a lead shows of this article: hash, quality, date, object
+ *   srev sent revision of the last report, hash of the body that was reported with it
+ *   card      what a lead shows of this article: quality, date, object
+ *   untold    revision that wrote the card, until its leads were told of it and that was reported
  *   lists     ids of the members whose shown:{member} holds this id
  *   hold      before the first revision: until when it waits for publish.expect, ms
  *   back      read back from the stream of records: "<letters of facets that it had>:<until when it waits, ms>"
@@ -25,7 +26,7 @@ struct nm_script pb_apply_script = {
     .source =
         "local kind, id = ARGV[1], ARGV[9]\n"
         "local h = redis.call('HMGET', KEYS[1], 'a', 'i', 'r', 'h', 'rev', 'srev', 'sent', 'by', 'card', 'lists', "
-        "'hold', 'back')\n"
+        "'hold', 'back', 'untold')\n"
         "local at = ({a = 1, i = 2, r = 3, h = 4})[kind]\n"
         "if at then\n"
         "  if h[at] and tonumber(string.sub(h[at], 1, 16)) > tonumber(ARGV[2]) then return {'stale'} end\n"
@@ -75,7 +76,7 @@ struct nm_script pb_apply_script = {
         "redis.call('PEXPIRE', KEYS[2], ARGV[6])\n"
         "if not go then return {'none'} end\n"
         "return {'go', rev, before, trusted and h[7] or '', quiet and 1 or 0, back and 1 or 0, article, h[2] or '', "
-        "h[3] or '', h[4] or '', h[9] or '', h[10] or ''}\n",
+        "h[3] or '', h[4] or '', h[9] or '', h[10] or '', h[13] or ''}\n",
 };
 
 struct nm_script pb_card_script = {
@@ -83,6 +84,7 @@ struct nm_script pb_card_script = {
     .source = "if redis.call('HGET', KEYS[1], 'rev') ~= ARGV[1] then return 0 end\n"
               "if ARGV[2] == '' then redis.call('HDEL', KEYS[1], 'card')\n"
               "else redis.call('HSET', KEYS[1], 'card', ARGV[2]) end\n"
+              "redis.call('HSET', KEYS[1], 'untold', ARGV[1])\n"
               "return 1\n",
 };
 
@@ -100,14 +102,17 @@ struct nm_script pb_lists_script = {
               "return 1\n",
 };
 
-/* Newer revisions of the same instance need no second look only if nobody else composed between: what somebody else
+/* Leads that were told of a card were told, whatever was composed since.
+ * Newer revisions of the same instance need no second look only if nobody else composed between: what somebody else
  * sent may lie below what was just reported, while the newer composition of this instance may never be sent. */
 struct nm_script pb_mark_script = {
     .name = "publish.mark",
-    .source = "local h = redis.call('HMGET', KEYS[1], 'rev', 'by')\n"
+    .source = "local h = redis.call('HMGET', KEYS[1], 'rev', 'by', 'untold')\n"
+              "if h[3] and h[3] == ARGV[4] then redis.call('HDEL', KEYS[1], 'untold') end\n"
+              "if ARGV[2] == '' then return 1 end\n"
               "if h[1] == ARGV[1] then\n"
               "  redis.call('HSET', KEYS[1], 'srev', ARGV[1], 'sent', ARGV[2])\n"
-              "  redis.call('HDEL', KEYS[1], 'hold', 'back')\n"
+              "  redis.call('HDEL', KEYS[1], 'hold', 'back', 'untold')\n"
               "  return 1\n"
               "end\n"
               "local mine = tonumber(ARGV[1])\n"

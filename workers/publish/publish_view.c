@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CARD_HASH 16 /* digits */
-
 /* ---- ids of a batch ---- */
 
 enum nm_status pb_table_init(struct pb_table *table, size_t most, struct nm_arena *arena, struct nm_error *err)
@@ -58,12 +56,10 @@ void pb_view_ask(struct publish *publish, struct nm_batch *batch, struct pb_view
 {
     char key[128], kind = (char)(view->again ? PB_AGAIN : event->kind), revision[24];
     if (event->kind == PB_BACK) {
-        char marks[PB_ID + CARD_HASH + 1];
-        (void)snprintf(marks, sizeof marks, "%s????????????????", event->hash); /* what leads were told is not known */
         view->command = nm_pipe_script(batch->pipe, &pb_back_script, 1, 4);
         add_key(publish, batch, "record", event->id);
         add_rev(batch, event->revision);
-        nm_pipe_str(batch->pipe, marks);
+        nm_pipe_str(batch->pipe, event->hash);
         nm_pipe_str(batch->pipe, event->awaits);
         nm_pipe_str(batch->pipe, publish->keep_ms);
         return;
@@ -105,6 +101,7 @@ bool pb_view_take(struct pb_view *view, const struct nm_reply *reply)
     view->sent = text_of(nm_reply_at(reply, 3), 0);
     view->quiet = nm_reply_int(nm_reply_at(reply, 4), 0) == 1;
     view->back = nm_reply_int(nm_reply_at(reply, 5), 0) == 1;
+    view->untold = nm_reply_int(nm_reply_at(reply, 12), 0);
     view->fresh = view->item->resend || (view->item->catching_up && !view->back);
     view->state = (struct pb_state){.id = view->id,
                                     .article = text_of(nm_reply_at(reply, 6), REVISION),
@@ -189,8 +186,9 @@ enum nm_status pb_view_prepare(struct publish *publish, struct nm_batch *batch, 
     const char *members = nm_arena_copy(batch->arena, view->own.members.s, view->own.members.len);
     if (!sent || !members)
         return nm_fail(err, NM_FATAL, "out of memory for %s", view->id);
-    view->asks_leads = view->fresh || view->sent.len < PB_ID + CARD_HASH ||
-                       memcmp(view->sent.s + PB_ID, view->own.card_hash, CARD_HASH) != 0;
+    if (view->writes_card)
+        view->untold = view->revision;
+    view->asks_leads = view->fresh || view->untold;
     view->writes_lists = !equal(view->own.members, view->state.lists);
     append_exchange(publish, batch, view);
     view->sent.s = sent;
@@ -237,12 +235,12 @@ enum nm_status pb_view_finish(struct publish *publish, struct nm_batch *batch, s
 {
     struct pb_body body;
     enum nm_status status = make_body(publish, batch, view, &body, err);
+    view->marked = !view->quiet || view->untold;
     if (status != NM_OK || view->quiet)
         return status;
-    (void)snprintf(view->marks, sizeof view->marks, "%s%s", body.hash, view->own.card_hash);
+    memcpy(view->hash, body.hash, sizeof view->hash);
     bool sent = view->sent.len >= PB_ID && memcmp(view->sent.s, body.hash, PB_ID) == 0;
     view->emitted = !sent || view->fresh || view->again;
-    view->marked = true;
     if (!view->emitted)
         return NM_OK;
     note_size(publish, view, &body);

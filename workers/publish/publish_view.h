@@ -8,8 +8,8 @@
 /* ---- publish_state.c; texts of revisions that order parts have 16 digits ---- */
 
 /* KEYS record, shown, due; ARGV kind, revision, data, instance, catching up 0/1, keep ms, expected letters, wait ms,
- * id. Replies {"stale"} | {"none"} | {"go", rev, rev before, marks of the last report while nothing was composed since
- * (else ""), quiet 0/1, back 0/1, a, i, r, h, card, lists}; a..h with their revisions in front. */
+ * id. Replies {"stale"} | {"none"} | {"go", rev, rev before, hash of the last report while nothing was composed since
+ * (else ""), quiet 0/1, back 0/1, a, i, r, h, card, lists, untold}; a..h with their revisions in front. */
 extern struct nm_script pb_apply_script;
 #define PB_APPLY_KEYS 3
 #define PB_APPLY_ARGS 9
@@ -18,10 +18,11 @@ extern struct nm_script pb_card_script;
 /* KEYS record, shown of added members, shown of removed ones; ARGV rev, id, keep ms, number added, new list.
  * Only if rev is still the newest. Replies 0/1. */
 extern struct nm_script pb_lists_script;
-/* KEYS record; ARGV rev, marks, instance. After a report. Replies 1: marked; 2: newer revisions, all of this instance
- * since; 0: somebody else composed since. */
+/* KEYS record; ARGV rev, hash of the body ("": no record belongs to it), instance, revision of the card that leads were
+ * told of. After a report. Replies 1: marked; 2: newer revisions, all of this instance since; 0: somebody else composed
+ * since. */
 extern struct nm_script pb_mark_script;
-/* KEYS record; ARGV rev, marks, awaited letters, keep ms. A record as it lies on the stream. */
+/* KEYS record; ARGV rev, hash of the body, awaited letters, keep ms. A record as it lies on the stream. */
 extern struct nm_script pb_back_script;
 
 extern const struct nm_set pb_due;
@@ -59,8 +60,9 @@ struct pb_view {
     bool writes_card, asks_leads, writes_lists;
     bool emitted, marked; /* a record was sent; a mark belongs to its report                   */
     int64_t revision, before;
-    struct pb_text sent;    /* marks that count: hash of the body, hash of the card; or nothing */
-    char marks[PB_ID + 17]; /* of what is composed now */
+    int64_t untold;       /* revision of a card that leads are told of with this; 0: none      */
+    struct pb_text sent;  /* hash of the last reported body where that counts; or nothing      */
+    char hash[PB_ID + 1]; /* of the body that is composed now; "" where no record belongs to it */
     struct pb_state state;
     struct pb_own own;
 };
