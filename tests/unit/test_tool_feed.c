@@ -94,6 +94,7 @@ static void feed__encodings(void **state)
 {
     static const char latin[] = "<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?>" RSS("<item><t>caf\xE9</t></item>");
     static const char utf8[] = "\xEF\xBB\xBF" RSS("<item><t>caf\xC3\xA9</t></item>");
+    static const char overlong[] = RSS("<item><t><![CDATA[x\xC1\x89]]></t></item><item><t>1</t></item>");
     struct load_world world = {0};
     struct nm_buf wide = {0};
 
@@ -111,6 +112,9 @@ static void feed__encodings(void **state)
         assert_string_equal(nm_buf_str(&world.events), "{\"t\":\"caf\xC3\xA9\"}\n");
         load_world_read(&world, nm_read_feed, wide.data, wide.len);
         assert_string_equal(nm_buf_str(&world.events), "{\"t\":\"caf\xC3\xA9\"}\n");
+        load_world_read(&world, nm_read_feed, overlong, strlen(overlong));
+        assert_string_equal(nm_buf_str(&world.events), "{\"t\":\"1\"}\n");
+        assert_string_equal(nm_buf_str(&world.said), "1:1 text in it is not UTF-8\n");
         load_world_read(&world, nm_read_feed, latin + 44, strlen(latin) - 44); /* not what it says: no UTF-8 */
         assert_string_equal(nm_buf_str(&world.events), "");
         assert_non_null(strstr(nm_buf_str(&world.said), "no XML: "));

@@ -4,6 +4,8 @@
  * linear, which MAX_ELEMENTS keeps harmless. */
 #include "feed_item.h"
 
+#include "newsmill/text.h"
+
 #include <string.h>
 
 #define MAX_ELEMENTS   1024
@@ -40,6 +42,13 @@ static void spend(struct nm_feed_item *item, size_t n)
         item->n_bytes += n;
 }
 
+/* The XML parser lets overlong forms pass in CDATA, which no JSON may hold. */
+static void check_utf8(struct nm_feed_item *item, const char *text, size_t len)
+{
+    if (!nm_text_is_utf8(text, len))
+        item->why = "text in it is not UTF-8";
+}
+
 static struct nm_feed_frame *top(struct nm_feed_item *item)
 {
     return &item->frame[item->depth];
@@ -63,6 +72,8 @@ static void add_tag(struct nm_feed_item *item, const char *open, const char *nam
     struct nm_buf *text = &top(item)->text;
 
     spend(item, strlen(name) + 3);
+    if (item->why)
+        return;
     nm_buf_adds(text, open);
     nm_buf_adds(text, local ? local + 1 : name);
     nm_buf_addc(text, '>');
@@ -103,6 +114,7 @@ void nm_feed_item_start(struct nm_feed_item *item, const char *name)
         return;
     }
     spend(item, strlen(name) + ENTRY_BYTES);
+    check_utf8(item, name, strlen(name));
     if (++item->n_elements > MAX_ELEMENTS)
         item->why = "more than 1,024 elements in it";
     else if (item->depth == NM_FEED_DEPTH)
@@ -126,6 +138,8 @@ void nm_feed_item_attribute(struct nm_feed_item *item, const char *name, const c
     if (refused(item) || frame->markup > 0)
         return;
     spend(item, strlen(name) + len + ENTRY_BYTES);
+    check_utf8(item, name, strlen(name));
+    check_utf8(item, value, len);
     if (yyjson_mut_obj_size(frame->object) >= MAX_ATTRIBUTES)
         item->why = "an element in it has more than 64 attributes";
     if (refused(item))
@@ -214,7 +228,9 @@ void nm_feed_item_end(struct nm_feed_item *item, const char *name)
         add_tag(item, "</", name);
         return;
     }
-    close_frame(item);
+    check_utf8(item, frame->text.len ? frame->text.data : "", frame->text.len);
+    if (!item->why)
+        close_frame(item);
 }
 
 enum nm_status nm_feed_item_finish(struct nm_feed_item *item, const struct nm_feed_facts *facts, char **text,

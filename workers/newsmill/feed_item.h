@@ -4,7 +4,7 @@
  * array where it repeats. What holds text for people (title, description, summary, content) stays text when markup
  * stands in it: tags without their attributes. Empty elements are left out.
  * Bounded in bytes, elements, attributes and nesting: an item that is more is refused with the reason, and swallows the
- * rest of its calls. Names and text are UTF-8, as the XML parser guarantees. Not thread-safe. */
+ * rest of its calls. Not thread-safe. */
 #ifndef NEWSMILL_FEED_ITEM_H
 #define NEWSMILL_FEED_ITEM_H
 

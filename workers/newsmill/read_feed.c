@@ -11,6 +11,7 @@
  * namespace have none, those of well-known namespaces have the usual one. */
 #include "event.h"
 #include "feed_item.h"
+#include "newsmill/text.h"
 
 #include <libxml/parser.h>
 #include <libxml/xmlerror.h>
@@ -258,7 +259,7 @@ static void end_fact(struct feed *feed)
 
     while (len > 0 && strchr(" \t\r\n", feed->text.data[from + len - 1]))
         len--;
-    if (len > 0 && len < size) {
+    if (len > 0 && len < size && nm_text_is_utf8(feed->text.data + from, len)) {
         memcpy(out, feed->text.data + from, len);
         out[len] = '\0';
     }
