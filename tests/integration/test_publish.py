@@ -139,6 +139,102 @@ def test_changed_option_makes_a_newer_record_of_the_same_article(one, workers):
     stop(worker)
 
 
+# ---- facets, leads and members
+
+def facet(number, name, revision, data):
+    """(key, value) of a facet/1."""
+    return ident(number), json.dumps({"id": ident(number), "facet": name, "revision": revision, "data": data})
+
+
+def story(lead, *others):
+    return {"story": {"id": ident(77), "lead": ident(lead), "size": 1 + len(others)},
+            "related": [{"id": ident(n), "score": 0.5} for n in others], "links": []}
+
+
+def put_facets(ns, *facets):
+    put(ns, "facets", [(key, value, None, [("nm-schema", "facet/1"), ("nm-ns", ns.name)]) for key, value in facets])
+
+
+def settle_all(ns):
+    ns.wait_done("publish", "normalized")
+    ns.wait_done("publish", "facets")
+
+
+def newest(ns):
+    """{number: the newest record, None for a tombstone}"""
+    return {int(key, 16): record.value and json.loads(record.value) for key, record in latest(ns).items()}
+
+
+@pytest.mark.parametrize("facets_first", [False, True])
+def test_facets_are_merged_in_any_order(one, workers, facets_first):
+    image = {"url": "https://cdn.harbour-gazette.example/a.jpg", "state": "cached", "isCached": True, "width": 640,
+             "height": 480, "type": "image/png", "bytes": 7, "sha256": "0" * 64}
+    facets = [facet(1, "heat", 10, {"heat": 126, "asOf": "2031-04-12T06:00:00Z", "parts": []}),
+              facet(1, "heat", 9, {"heat": 5, "asOf": "2031-04-12T05:00:00Z", "parts": []}),
+              facet(1, "related", 10, story(1)), facet(1, "images", 10, {"images": [image]})]
+    item = article(1, 1000, images=[{"url": image["url"], "width": 1200, "height": 630}])
+    worker = workers.start("publish", one.config)
+    for step in (True, False) if facets_first else (False, True):
+        if step:
+            put_facets(one, *facets)
+        else:
+            put_articles(one, item)
+        settle_all(one)
+    record = newest(one)[1]
+    assert record["heat"] == 126 and record["published"] and record["story"]["lead"] == ident(1)
+    assert record["images"] == [{"url": image["url"], "width": 640, "height": 480, "isCached": True}]
+    assert "related" not in record
+    stop(worker)
+
+
+def test_lead_shows_its_members_as_they_are(new_namespace, workers):
+    """Members of other partitions than their lead's: what changes there reaches it as a touch."""
+    ns = new_namespace(partitions=4).create_topics()
+    fleet = [workers.start("publish", ns.config) for _ in range(2)]
+    put_articles(ns, article(1, 1000, quality=90), article(2, 1000, quality=70), article(3, 1000, quality=80))
+    put_facets(ns, facet(1, "related", 10, story(1, 2, 3, 4)), facet(2, "related", 10, story(1)),
+               facet(3, "related", 10, story(1)))
+    settle_all(ns)
+
+    def shown():
+        records = newest(ns)
+        return [(m["title"], m["quality"]) for m in records[1].get("related", [])]
+
+    until(lambda: shown() == [("Article 3", 80), ("Article 2", 70)], 20, lambda: f"members by quality, not {shown()}")
+    records = newest(ns)
+    assert not records[2]["published"] and records[2]["heat"] == -1 and "related" not in records[2]
+    put_articles(ns, article(2, 1001, quality=85, title="better"), article(4, 1000, title="late"),
+                 retraction(3, 1001))
+    until(lambda: shown() == [("late", 86), ("better", 85)], 20, lambda: f"the change of members, not {shown()}")
+    for worker in fleet:
+        stop(worker)
+
+
+BAD_FACETS = [
+    (ident(1), b"{no json", "not_json"),
+    (ident(1), b"[]", "not_object"),
+    (ident(1), b"{}", "wrong_type"),
+    (ident(2), facet(1, "heat", 10, {"heat": 1})[1].encode(), "wrong_type"),
+    (ident(1), facet(1, "mood", 10, {})[1].encode(), "wrong_type"),
+    (ident(1), facet(1, "heat", 10, {"heat": "1"})[1].encode(), "wrong_type"),
+    (ident(1), facet(1, "related", 10, {})[1].encode(), "wrong_type"),
+    (ident(1), facet(1, "images", 10, {"images": [{"url": "u"}] * 257})[1].encode(), "too_many"),
+]
+
+
+def test_bad_facets_become_dead_letters_and_the_partition_goes_on(one, workers):
+    put_articles(one, article(1, 1000))
+    put_facets(one, *[(key, value) for key, value, _ in BAD_FACETS],
+               facet(1, "heat", 10, {"heat": 7, "asOf": "2031-04-12T06:00:00Z", "parts": []}))
+    worker = workers.start("publish", one.config)
+    settle_all(one)
+    assert newest(one)[1]["heat"] == 7
+    letters = read(one, "dead")
+    assert [letter.headers["nm-code"].decode() for letter in letters] == [code for _, _, code in BAD_FACETS]
+    assert all(letter.headers["nm-stream"].decode() == one.topic["facets"] for letter in letters)
+    stop(worker)
+
+
 MEDDLE = """
 for i, key in ipairs(KEYS) do
   local rev, sent = unpack(redis.call('HMGET', key, 'rev', 'sent'))
