@@ -12,40 +12,38 @@
 #include <stdio.h>
 #include <string.h>
 
-#define KEPT_MS     60000 /* librdkafka repeats a reason that holds on at least every 30 s */
-
+#define KEPT_MS     60000      /* librdkafka repeats a reason that holds on at least every 30 s */
 #define SCRAM_WORKS 0x020601ff /* librdkafka 2.6.1 */
 
 struct refusal {
-    const char *words;
+    const char *words, *advice;
     enum nm_status status;
-    const char *advice;
     int before; /* version of librdkafka, as rd_kafka_version() tells it; 0: any */
 };
 
 static const struct refusal refusals[] = {
-    {"SaslAuthenticateRequest failed: Local:", NM_RETRY, "hung up while the password was checked", 0},
-    {"Unsupported SASL mechanism", NM_CONFIG, "does not offer sasl.mechanism of kafka.common", 0},
-    {"with SASL mechanism SCRAM", NM_CONFIG,
+    {"SaslAuthenticateRequest failed: Local:", "hung up while the password was checked", NM_RETRY, 0},
+    {"Unsupported SASL mechanism", "does not offer sasl.mechanism of kafka.common", NM_CONFIG, 0},
+    {"with SASL mechanism SCRAM",
      "refuses sasl.username or sasl.password of kafka.common, or is a Kafka 4, with which SCRAM needs librdkafka 2.6.1 "
      "or newer (PLAIN over TLS works with older ones)",
-     SCRAM_WORKS},
-    {"SASL authentication error:", NM_CONFIG, "refuses sasl.username or sasl.password of kafka.common", 0},
-    {"certificate verify failed", NM_CONFIG,
+     NM_CONFIG, SCRAM_WORKS},
+    {"SASL authentication error:", "refuses sasl.username or sasl.password of kafka.common", NM_CONFIG, 0},
+    {"certificate verify failed",
      "has a certificate that cannot be verified: set ssl.ca.location in kafka.common to the PEM file of the authority "
      "that signed it, and give kafka.brokers names that stand in it",
+     NM_CONFIG, 0},
+    {"alert certificate required", "asks for a certificate: set ssl.certificate.location and ssl.key.location",
+     NM_CONFIG, 0},
+    {"alert bad certificate", "refuses the certificate of ssl.certificate.location or ssl.keystore.location", NM_CONFIG,
      0},
-    {"alert certificate required", NM_CONFIG,
-     "asks for a certificate: set ssl.certificate.location and ssl.key.location", 0},
-    {"alert bad certificate", NM_CONFIG, "refuses the certificate of ssl.certificate.location or ssl.keystore.location",
-     0},
-    {"alert certificate unknown", NM_CONFIG,
-     "refuses the certificate of ssl.certificate.location or ssl.keystore.location", 0},
-    {"alert unknown ca", NM_CONFIG, "refuses the certificate of ssl.certificate.location or ssl.keystore.location", 0},
-    {"alert certificate expired", NM_CONFIG,
-     "refuses the certificate of ssl.certificate.location or ssl.keystore.location: it has expired", 0},
-    {"security.protocol", NM_RETRY, "hangs up: is security.protocol of kafka.common the one of this port?", 0},
-    {"SSL handshake failed", NM_RETRY, "hangs up: is security.protocol of kafka.common the one of this port?", 0},
+    {"alert certificate unknown", "refuses the certificate of ssl.certificate.location or ssl.keystore.location",
+     NM_CONFIG, 0},
+    {"alert unknown ca", "refuses the certificate of ssl.certificate.location or ssl.keystore.location", NM_CONFIG, 0},
+    {"alert certificate expired",
+     "refuses the certificate of ssl.certificate.location or ssl.keystore.location: it has expired", NM_CONFIG, 0},
+    {"security.protocol", "hangs up: is security.protocol of kafka.common the one of this port?", NM_RETRY, 0},
+    {"SSL handshake failed", "hangs up: is security.protocol of kafka.common the one of this port?", NM_RETRY, 0},
 };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -53,8 +51,7 @@ static const struct refusal *kept;
 static char kept_address[100];
 static int64_t kept_at_ms;
 
-/* The host and port in "[thrd:NAME]: sasl_ssl://host:port/1: REASON", of which the thread and the scheme may be
- * missing;
+/* The host and port in "[thrd:NAME]: sasl_ssl://host:port/1: REASON", where the thread and the scheme may be missing;
  * "?" where it is none. */
 static void find_address(const char *text, char *out, size_t size)
 {
