@@ -146,20 +146,20 @@ static void handle(int signal_number, void (*handler)(int))
 
 /* ---- opening and closing ---- */
 
-static struct nm_script *const own_scripts[] = {&nm_wm_script, &nm_guard_begin_script, &nm_guard_note_script,
-                                                &nm_set_due_script, &nm_set_clear_script};
+#define N_OWN_SCRIPTS 5
+static struct nm_script *const own_scripts[N_OWN_SCRIPTS] = {
+    &nm_wm_script, &nm_guard_begin_script, &nm_guard_note_script, &nm_set_due_script, &nm_set_clear_script};
 
 static enum nm_status list_scripts(struct nm_runtime *rt, struct nm_error *err)
 {
-    size_t n_own = sizeof own_scripts / sizeof *own_scripts;
-    rt->scripts = calloc(rt->worker->n_scripts + n_own, sizeof(struct nm_script *));
+    rt->scripts = calloc(rt->worker->n_scripts + N_OWN_SCRIPTS, sizeof(struct nm_script *));
     if (!rt->scripts)
         return nm_fail(err, NM_FATAL, "out of memory for %zu scripts", rt->worker->n_scripts);
     for (size_t i = 0; i < rt->worker->n_scripts; i++)
         rt->scripts[i] = rt->worker->scripts[i];
-    for (size_t i = 0; i < n_own; i++)
+    for (size_t i = 0; i < N_OWN_SCRIPTS; i++)
         rt->scripts[rt->worker->n_scripts + i] = own_scripts[i];
-    rt->n_scripts = rt->worker->n_scripts + n_own;
+    rt->n_scripts = rt->worker->n_scripts + N_OWN_SCRIPTS;
     return NM_OK;
 }
 

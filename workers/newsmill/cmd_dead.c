@@ -12,6 +12,7 @@
 #include "table.h"
 #include "tool.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define MAX_LIMIT    10000
@@ -200,6 +201,7 @@ static enum nm_status keep(struct dead_list *list, const rd_kafka_message_t *mes
 {
     struct nm_buf text = {0};
 
+    assert(list);
     if (list->n == list->cap && list->n >= 2 * filter->limit)
         keep_newest(list, filter->limit);
     if (list->n == list->cap) {
