@@ -191,6 +191,7 @@ static void feed_element(struct feed *feed, const xmlChar *name, const xmlChar *
     }
 }
 
+/* The signature is libxml2's. NOLINTNEXTLINE(readability-function-size) */
 static void on_start(void *self, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri, int n_namespaces,
                      const xmlChar **namespaces, int n_attributes, int n_defaulted, const xmlChar **attributes)
 {
@@ -301,8 +302,9 @@ static void refuse_declaration(struct feed *feed)
     give_up(feed, "its document type declares entities or elements, which is not read", "");
 }
 
+/* The signature is libxml2's. */
 static void on_entity(void *self, const xmlChar *name, int type, const xmlChar *public_id, const xmlChar *system_id,
-                      xmlChar *content)
+                      xmlChar *content) /* NOLINT(readability-non-const-parameter) */
 {
     (void)name;
     (void)type;
