@@ -257,6 +257,13 @@ static void mark__says_who_composed_since(void **state)
     assert_int_equal(mark(next, ME), 0);
     (void)apply('t', 0, "", usual);
     assert_int_equal(mark(next, ME), 0); /* its own again, but somebody came between */
+    int64_t looked = apply('g', 0, "", usual).rev;
+    int64_t later = apply('t', 0, "", usual).rev;
+    assert_int_equal(mark(looked, ME), 0); /* a second look may be sent after it */
+    int64_t last = apply('t', 0, "", usual).rev;
+    assert_int_equal(mark(later, ME), 2);
+    (void)apply('g', 0, "", usual);
+    assert_int_equal(mark(last, ME), 0); /* and before it */
     (void)state_world_run(&world, (const char *const[]){"HSET", RECORD, "rev", "5", NULL});
     assert_int_equal(mark(next, ME), 0); /* Redis lost what came later */
 }

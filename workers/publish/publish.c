@@ -3,7 +3,7 @@
  *
  * step 0    each event is applied to record:{id} and takes the record's revision (one script an item)
  * step 1    of each id the last item that did so composes: card, leads, lists and members' cards in one round trip
- * step 2    the record, if it differs from the last reported one; a touch for each lead, if the card does
+ * step 2    the record, if it differs from the last reported one; a touch for each lead that was not told of the card
  * reported  the marks, only where the revision is still the newest; else, where somebody else composed meanwhile, the
  *           present state is composed and sent again */
 #include "newsmill/fault.h"
@@ -84,6 +84,7 @@ static void supersede(struct pb_view *older, struct pb_view *view)
 {
     older->composes = false;
     view->fresh = view->fresh || older->fresh;
+    view->retells = view->retells || older->retells;
     view->again = view->again || older->again;
     if (view->sent.len == 0 && view->before == older->revision)
         view->sent = older->sent;

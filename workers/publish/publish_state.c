@@ -4,7 +4,8 @@
  * record:{id}, a hash:
  *   a i r h   article, facets: 16 digits of revision, then what is kept of it; nothing after the digits: retracted
  *   rev       the newest revision that a composition took: max(previous + 1, Redis TIME in us)
- *   by        16 digits of the instance that took it, then 16 of the first revision since which it was that one alone
+ *   by        16 digits of the instance that took it, then 16 of the first revision since which it was that one alone,
+ *             for events: their records go out in the order of their revisions; a second look may go out at any time
  *   srev sent revision of the last report, hash of the body that was reported with it
  *   card      what a lead shows of this article: quality, date, object
  *   untold    revision that wrote the card, until its leads were told of it and that was reported
@@ -63,7 +64,8 @@ struct nm_script pb_apply_script = {
         "local rev, by, trusted = before, h[8], srev == before\n"
         "if go then\n"
         "  rev = math.max(tonumber(before) + 1, us)\n"
-        "  if not by or string.sub(by, 1, 16) ~= ARGV[4] then by = ARGV[4] .. string.format('%016.0f', rev) end\n"
+        "  if kind == 'g' then by = ARGV[4] .. string.format('%016.0f', rev + 1)\n"
+        "  elseif not by or string.sub(by, 1, 16) ~= ARGV[4] then by = ARGV[4] .. string.format('%016.0f', rev) end\n"
         "  rev = text(rev)\n"
         "  redis.call('HSET', KEYS[1], 'rev', rev, 'by', by)\n"
         "  if quiet and trusted then redis.call('HSET', KEYS[1], 'srev', rev) end\n"
@@ -104,7 +106,8 @@ struct nm_script pb_lists_script = {
 
 /* Leads that were told of a card were told, whatever was composed since.
  * Newer revisions of the same instance need no second look only if nobody else composed between: what somebody else
- * sent may lie below what was just reported, while the newer composition of this instance may never be sent. */
+ * sent may lie below what was just reported, while the newer composition of this instance may never be sent. A second
+ * look counts as somebody else: what is sent after it may have been composed before it. */
 struct nm_script pb_mark_script = {
     .name = "publish.mark",
     .source = "local h = redis.call('HMGET', KEYS[1], 'rev', 'by', 'untold')\n"

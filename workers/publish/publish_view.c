@@ -64,6 +64,7 @@ void pb_view_ask(struct publish *publish, struct nm_batch *batch, struct pb_view
         nm_pipe_str(batch->pipe, publish->keep_ms);
         return;
     }
+    view->retells = kind == PB_ARTICLE || kind == PB_IMAGES; /* a card is made of these two */
     view->command = nm_pipe_script(batch->pipe, &pb_apply_script, PB_APPLY_KEYS, PB_APPLY_ARGS);
     add_key(publish, batch, "record", event->id);
     add_key(publish, batch, "shown", event->id);
@@ -103,6 +104,7 @@ bool pb_view_take(struct pb_view *view, const struct nm_reply *reply)
     view->back = nm_reply_int(nm_reply_at(reply, 5), 0) == 1;
     view->untold = nm_reply_int(nm_reply_at(reply, 12), 0);
     view->fresh = view->item->resend || (view->item->catching_up && !view->back);
+    view->retells = view->fresh && view->retells;
     view->state = (struct pb_state){.id = view->id,
                                     .article = text_of(nm_reply_at(reply, 6), REVISION),
                                     .images = text_of(nm_reply_at(reply, 7), REVISION),
@@ -188,7 +190,7 @@ enum nm_status pb_view_prepare(struct publish *publish, struct nm_batch *batch, 
         return nm_fail(err, NM_FATAL, "out of memory for %s", view->id);
     if (view->writes_card)
         view->untold = view->revision;
-    view->asks_leads = view->fresh || view->untold;
+    view->asks_leads = view->retells || view->untold;
     view->writes_lists = !equal(view->own.members, view->state.lists);
     append_exchange(publish, batch, view);
     view->sent.s = sent;

@@ -54,7 +54,8 @@ struct pb_view {
     struct nm_item *item;
     const char *id;
     size_t command;    /* index of its first command in the pipe of this step             */
-    bool again, fresh; /* composed once more; no mark may suppress anything                */
+    bool again, fresh; /* composed once more; no mark may suppress the record              */
+    bool retells;      /* nor a touch: the card may have been another one in a lost timeline */
     bool composes;     /* it is the last of its id in the batch that changed or asked anything */
     bool quiet, back;  /* state is kept up, no record is sent; it was read back            */
     bool writes_card, asks_leads, writes_lists;
