@@ -103,6 +103,8 @@ static void json__broken_texts_name_the_line(void **state)
          "2:0 a comma or the end of the list was expected behind item 1; nothing more of this file is "
          "read\n",
          0},
+        {"[{\"a\":\n\n1},\n{\"b\"\n: 2} 3]", "{\"a\":1}\n{\"b\":2}\n",
+         "5:0 a comma or the end of the list was expected behind item 2; nothing more of this file is read\n", 0},
         {"[1,]", "1\n", "1:0 a value was expected behind item 1; nothing more of this file is read\n", 0},
         {"[1}", "1\n",
          "1:0 a comma or the end of the list was expected behind item 1; nothing more of this file is read\n", 0},

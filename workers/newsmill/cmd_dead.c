@@ -233,7 +233,7 @@ static void count(struct nm_dead_stats *stats, const rd_kafka_message_t *message
     nm_dead_stats_add(stats, code, worker, stream, nm_message_time_ms(message));
 }
 
-/* Every wanted dead letter up to the end, into one of the two. */
+/* Every wanted dead letter up to the end, into either; NULL: not there. */
 static enum nm_status collect(struct nm_consume *consume, const struct filter *filter, struct dead_list *list,
                               struct nm_dead_stats *stats, struct nm_error *err)
 {
@@ -247,7 +247,7 @@ static enum nm_status collect(struct nm_consume *consume, const struct filter *f
         if (is_wanted(filter, message)) {
             if (stats)
                 count(stats, message);
-            else
+            if (list)
                 status = keep(list, message, filter, err);
         }
         rd_kafka_message_destroy(message);

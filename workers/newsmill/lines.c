@@ -19,7 +19,7 @@ enum nm_status nm_lines_init(struct nm_lines *lines, struct nm_source *source, s
     lines->source = source;
     lines->max_bytes = max_bytes;
     lines->cap = max_bytes + BLOCK_BYTES;
-    lines->data = malloc(lines->cap);
+    lines->data = calloc(1, lines->cap); /* untouched pages cost nothing */
     if (!lines->data)
         return nm_fail(err, NM_FATAL, "out of memory for a line of %zu bytes", max_bytes);
     return NM_OK;

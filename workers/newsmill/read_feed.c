@@ -191,7 +191,7 @@ static void feed_element(struct feed *feed, const xmlChar *name, const xmlChar *
     }
 }
 
-/* The signature is libxml2's. NOLINTNEXTLINE(readability-function-size) */
+/* NOLINTNEXTLINE(readability-function-size): libxml2 names the parameters */
 static void on_start(void *self, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri, int n_namespaces,
                      const xmlChar **namespaces, int n_attributes, int n_defaulted, const xmlChar **attributes)
 {
@@ -302,9 +302,9 @@ static void refuse_declaration(struct feed *feed)
     give_up(feed, "its document type declares entities or elements, which is not read", "");
 }
 
-/* The signature is libxml2's. */
+/* NOLINTBEGIN(readability-non-const-parameter): libxml2 names the parameters */
 static void on_entity(void *self, const xmlChar *name, int type, const xmlChar *public_id, const xmlChar *system_id,
-                      xmlChar *content) /* NOLINT(readability-non-const-parameter) */
+                      xmlChar *content)
 {
     (void)name;
     (void)type;
@@ -313,6 +313,7 @@ static void on_entity(void *self, const xmlChar *name, int type, const xmlChar *
     (void)content;
     refuse_declaration(self);
 }
+/* NOLINTEND(readability-non-const-parameter) */
 
 static void on_attribute_declaration(void *self, const xmlChar *element, const xmlChar *name, int type, int def,
                                      const xmlChar *value, xmlEnumerationPtr tree)
