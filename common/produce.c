@@ -118,9 +118,10 @@ enum nm_status nm_producer_start(struct nm_runtime *rt, struct nm_error *err)
 static rd_kafka_headers_t *output_headers(const struct nm_runtime *rt, const struct nm_output *output)
 {
     rd_kafka_headers_t *headers = rd_kafka_headers_new(3);
-    bool ok = headers && nm_header_text(headers, "nm-schema", nm_schemas[output->stream]) &&
-              nm_header_text(headers, "nm-ns", rt->settings.ns) &&
-              nm_header_number(headers, "nm-revision", output->revision);
+    bool ok =
+        headers && nm_header_text(headers, "nm-schema", nm_schemas[output->stream]) &&
+        nm_header_text(headers, "nm-ns", rt->settings.ns) &&
+        (output->revision == 0 || nm_header_number(headers, "nm-revision", output->revision)); /* a touch has none */
     if (!ok && headers) {
         rd_kafka_headers_destroy(headers);
         headers = NULL;

@@ -320,8 +320,6 @@ void nm_observe_leave(struct nm_runtime *rt);  /* a clean end */
 NM_MUST_USE enum nm_status nm_redis_reconnect(struct nm_runtime *rt, struct nm_error *err);
 
 /* deadletter.c */
-#define NM_ENVELOPE_BYTES                                                                                              \
-    4096 /* what a message may cost beside key and value: our headers, the record's and batch's frame */
 extern const char *const nm_schemas[NM_N_STREAMS]; /* value of the header nm-schema; NULL: none */
 /* Fills an output for a rejected item: key and value as received, cut where the stream could not take them. */
 void nm_dead_letter(const struct nm_runtime *rt, struct nm_item *item, struct nm_output *out);

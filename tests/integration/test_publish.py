@@ -217,6 +217,8 @@ def test_lead_shows_its_members_as_they_are(new_namespace, workers):
     until(lambda: shown() == [("late", 86), ("better", 85)], 20, lambda: f"the change of members, not {shown()}")
     for worker in fleet:
         stop(worker)
+    touches = [message for message in read(ns, "facets") if json.loads(message.value)["facet"] == "touch"]
+    assert touches and all("nm-revision" not in message.headers for message in touches)
 
 
 BAD_FACETS = [
