@@ -34,18 +34,18 @@ size_t nm_input_find(const struct nm_runtime *rt, const char *topic)
     return input;
 }
 
-size_t nm_input_of(const struct nm_runtime *rt, enum nm_stream stream)
-{
-    size_t input = 0;
-    while (input < rt->worker->n_inputs && rt->worker->inputs[input].stream != stream)
-        input++;
-    return input;
-}
-
 struct nm_partition *nm_partition_find(struct nm_runtime *rt, size_t input, int32_t id)
 {
     for (size_t i = 0; i < rt->n_parts; i++)
         if (rt->part[i].id == id && rt->part[i].input == input)
+            return &rt->part[i];
+    return NULL;
+}
+
+struct nm_partition *nm_item_partition(struct nm_runtime *rt, const struct nm_item *item)
+{
+    for (size_t i = 0; i < rt->n_parts; i++)
+        if (rt->part[i].id == item->partition && rt->worker->inputs[rt->part[i].input].stream == item->stream)
             return &rt->part[i];
     return NULL;
 }

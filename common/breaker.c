@@ -57,7 +57,7 @@ static enum nm_status tripped(const struct nm_runtime *rt, const struct nm_parti
     nm_series_set(rt->observer.rm.breaker_open, 1);
     const struct nm_breaker *breaker = &part->breaker;
     char what[100];
-    bool streak = breaker->streak >= (size_t)rt->settings.runtime.breaker.consecutive;
+    bool streak = breaker->streak >= rt->breaker_limits.consecutive;
     if (streak)
         (void)snprintf(what, sizeof what, "the last %zu events, from offset %" PRId64 " on,", breaker->streak,
                        breaker->streak_begin);
@@ -72,21 +72,18 @@ static enum nm_status tripped(const struct nm_runtime *rt, const struct nm_parti
 
 enum nm_status nm_work_judge(struct nm_runtime *rt, struct nm_work *work, struct nm_error *err)
 {
-    const struct nm_breaker_limits limits = {.consecutive = (size_t)rt->settings.runtime.breaker.consecutive,
-                                             .window = (size_t)rt->settings.runtime.breaker.window,
-                                             .ratio = strtod(rt->settings.runtime.breaker.ratio, NULL)};
     work->judged = true;
     work->judged_ms = nm_boottime_ms();
     for (size_t i = 0; i < work->batch.n_items; i++) {
         const struct nm_item *item = &work->batch.item[i];
         if (item->set)
             continue;
-        struct nm_partition *part = nm_partition_find(rt, nm_input_of(rt, item->stream), item->partition);
+        struct nm_partition *part = nm_item_partition(rt, item);
         if (!part)
             continue;
         bool dead = item->verdict == NM_REJECTED;
         nm_work_span(work, (size_t)(part - rt->part))->ends_dead = dead;
-        if (!nm_breaker_count(&part->breaker, &limits, item->offset, dead) && dead)
+        if (!nm_breaker_count(&part->breaker, &rt->breaker_limits, item->offset, dead) && dead)
             return tripped(rt, part, item, err);
     }
     return NM_OK;

@@ -107,7 +107,11 @@ enum nm_status nm_work_start(struct nm_runtime *rt, struct nm_work *work, struct
     begin_steps(work, NM_STAGE_PROCESS);
     work->batch.n_outputs = 0;
     work->asked_ms = nm_boottime_ms(); /* nothing of the state was read before */
-    if (nm_guard_suspicious(rt) && work->round == 0) {
+    for (size_t i = 0; work->round == 0 && i < work->n_spans; i++) {
+        struct nm_span *span = &work->span[i];
+        nm_watermark_note(&span->next, span->last->timestamp_ms, span->last->value, span->last->value_len);
+    }
+    if (rt->suspicious && work->round == 0) {
         enum nm_status status = nm_guard_note(rt, work, err);
         if (status != NM_OK)
             return status;

@@ -11,7 +11,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #define PAUSE_AFTER_MS 1000
 
@@ -51,11 +50,10 @@ static void note_position(struct nm_runtime *rt, struct nm_partition *part, stru
         next->event_ms = part->event_ms;
         span->first_ms = item->timestamp_ms;
     }
+    span->last = item; /* what wm keeps of it is noted when the work starts */
     next->next = part->polled = item->offset + 1;
-    next->last_ms = item->timestamp_ms > 0 ? item->timestamp_ms : -1;
-    next->last_crc = (int64_t)crc32(0, (const Bytef *)item->value, (uInt)item->value_len);
-    if (next->event_ms < next->last_ms)
-        next->event_ms = next->last_ms;
+    if (item->timestamp_ms > 0 && next->event_ms < item->timestamp_ms)
+        next->event_ms = item->timestamp_ms;
     part->event_ms = next->event_ms;
 }
 

@@ -45,11 +45,6 @@ struct nm_script nm_guard_note_script = {
               "return times\n",
 };
 
-bool nm_guard_suspicious(const struct nm_runtime *rt)
-{
-    return rt->suspicious;
-}
-
 static bool guarded(const struct nm_partition *part)
 {
     return part->rebuild_until < 0 && !part->held;
@@ -99,7 +94,7 @@ enum nm_status nm_guard_begin(struct nm_runtime *rt, struct nm_error *err)
 enum nm_status nm_guard_note(struct nm_runtime *rt, struct nm_work *work, struct nm_error *err)
 {
     struct nm_item *item = &work->batch.item[0];
-    struct nm_partition *part = nm_partition_find(rt, nm_input_of(rt, item->stream), item->partition);
+    struct nm_partition *part = nm_item_partition(rt, item);
     /* Below wm it was finished once: its note would only take the place of the one that matters. */
     if (item->set || !part || item->offset >= part->suspect_until || work->batch.n_items != 1 ||
         (part->facts.has_wm && item->offset < part->facts.wm.next))

@@ -12,7 +12,7 @@
 
 /* ---- wm ---- */
 
-static bool take_spans(struct nm_runtime *rt, struct nm_work *work, bool *blocked)
+static bool take_spans(struct nm_runtime *rt, struct nm_work *work)
 {
     bool all = true;
     for (size_t i = 0; i < work->n_spans; i++) {
@@ -20,8 +20,8 @@ static bool take_spans(struct nm_runtime *rt, struct nm_work *work, bool *blocke
         struct nm_partition *part = &rt->part[span->part];
         if (span->taken)
             continue;
-        if (work->stage != NM_STAGE_DONE || blocked[span->part]) {
-            blocked[span->part] = true;
+        if (work->stage != NM_STAGE_DONE || part->blocked) {
+            part->blocked = true;
             all = false;
             continue;
         }
@@ -34,21 +34,18 @@ static bool take_spans(struct nm_runtime *rt, struct nm_work *work, bool *blocke
 }
 
 /* Works that are finished and counted are released. Of lost partitions nothing is counted. */
-static enum nm_status take_finished(struct nm_runtime *rt, struct nm_error *err)
+static void take_finished(struct nm_runtime *rt)
 {
-    bool *blocked = calloc(rt->n_parts + 1, sizeof *blocked);
-    if (!blocked)
-        return nm_fail(err, NM_FATAL, "out of memory for %zu partitions", rt->n_parts);
+    for (size_t i = 0; i < rt->n_parts; i++)
+        rt->part[i].blocked = false;
     for (size_t i = 0; i < rt->n_works;) {
         struct nm_work *work = rt->order[i];
         bool over = work->stage == NM_STAGE_DONE || work->stage == NM_STAGE_DROPPED;
-        if (rt->rebalance_lost ? over : take_spans(rt, work, blocked))
+        if (rt->rebalance_lost ? over : take_spans(rt, work))
             nm_work_release(rt, work);
         else
             i++;
     }
-    free(blocked);
-    return NM_OK;
 }
 
 enum nm_status nm_position_moved(struct nm_partition *part, const struct nm_reply *reply, struct nm_error *err)
@@ -144,10 +141,10 @@ enum nm_status nm_positions_advance(struct nm_runtime *rt, bool *idle, struct nm
     if (nm_control_is(NM_CONTROL_COMMIT_BEFORE_REPORT))
         finish_early(rt);
 #endif
-    if (status == NM_OK)
-        status = take_finished(rt, err);
-    if (status == NM_OK)
+    if (status == NM_OK) {
+        take_finished(rt);
         status = ask_wm(rt, err);
+    }
     *idle = !rt->wm_waiting;
     return status;
 }

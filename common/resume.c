@@ -16,7 +16,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <zlib.h>
 
 #define VERIFY_MS 5000 /* the records below wm must be there by then */
 
@@ -340,13 +339,12 @@ enum nm_status nm_resume_verify(struct nm_runtime *rt, const rd_kafka_message_t 
     if (!part || !part->unverified || message->offset < part->facts.wm.next - 1)
         return NM_OK;
     const struct nm_watermark *wm = &part->facts.wm;
-    int64_t time_ms = rd_kafka_message_timestamp(message, NULL);
+    struct nm_watermark found;
+    nm_watermark_note(&found, rd_kafka_message_timestamp(message, NULL), message->payload, message->len);
     part->unverified = false;
     /* A later offset: retention or a transaction's marker, which is no sign of anything. */
     if (message->offset == wm->next - 1)
-        part->facts.recreated =
-            (int64_t)crc32(0, (const Bytef *)message->payload, (uInt)message->len) != wm->last_crc ||
-            (time_ms > 0 ? time_ms : -1) != wm->last_ms;
+        part->facts.recreated = found.last_crc != wm->last_crc || found.last_ms != wm->last_ms;
     return NM_OK;
 }
 

@@ -72,6 +72,7 @@ struct nm_partition {
     struct nm_watermark wm; /* last read or written */
     char wm_text[NM_WM_BYTES];
     /* finished, to be written to wm: the position after it */
+    bool blocked;       /* an older work that holds some of it is not finished; of one pass over the works */
     bool dirty, moving; /* moving: in the pipeline that is in flight */
     struct nm_watermark next;
     int64_t event_ms; /* greatest event time that was polled; -1: unknown */
@@ -88,6 +89,7 @@ struct nm_span {
     size_t part; /* index into runtime.part */
     struct nm_watermark next;
     size_t n_items;
+    const struct nm_item *last;
     int64_t first_ms; /* Kafka's timestamp of its first event */
     bool ends_dead;   /* its last event goes to the dead letters */
     bool taken;       /* counted into the partition's position   */
@@ -162,6 +164,7 @@ struct nm_runtime {
     size_t n_scripts;
     int64_t max_revision; /* highest that was sent or read, us */
     long long session_timeout_ms;
+    struct nm_breaker_limits breaker_limits;
 
     struct nm_partition *part;
     size_t n_parts;
@@ -254,7 +257,6 @@ NM_MUST_USE enum nm_status nm_guard_begin(struct nm_runtime *rt, struct nm_error
 NM_MUST_USE enum nm_status nm_guard_note(struct nm_runtime *rt, struct nm_work *work, struct nm_error *err);
 /* A clean end is no crash: forgets the counts. */
 void nm_guard_end(struct nm_runtime *rt);
-bool nm_guard_suspicious(const struct nm_runtime *rt);
 
 /* position.c */
 /* Counts finished works into the positions, and moves wm: *idle when nothing is on its way. */
@@ -283,8 +285,8 @@ NM_MUST_USE enum nm_status nm_rebalance_serve(struct nm_runtime *rt, struct nm_e
 void nm_assignment_drop(struct nm_runtime *rt);
 /* Index into worker->inputs; n_inputs where the topic is none of them. */
 size_t nm_input_find(const struct nm_runtime *rt, const char *topic);
-size_t nm_input_of(const struct nm_runtime *rt, enum nm_stream stream);
 struct nm_partition *nm_partition_find(struct nm_runtime *rt, size_t input, int32_t id);
+struct nm_partition *nm_item_partition(struct nm_runtime *rt, const struct nm_item *item);
 const char *nm_partition_topic(const struct nm_runtime *rt, const struct nm_partition *part);
 
 /* resume.c */

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <zlib.h>
 
 struct nm_script nm_wm_script = {
     .name = "wm",
@@ -56,6 +57,12 @@ enum nm_status nm_watermark_parse(const char *text, struct nm_watermark *out, st
         return nm_fail(err, NM_FATAL, "a watermark in Redis reads '%.80s', which newsmill did not write", text);
     *out = wm;
     return NM_OK;
+}
+
+void nm_watermark_note(struct nm_watermark *wm, int64_t timestamp_ms, const void *value, size_t len)
+{
+    wm->last_ms = timestamp_ms > 0 ? timestamp_ms : -1;
+    wm->last_crc = (int64_t)crc32(0, value, (uInt)len);
 }
 
 static void add_known(struct nm_pipe *pipe, const char *format, int64_t value)

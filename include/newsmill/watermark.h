@@ -35,6 +35,10 @@ extern struct nm_script nm_wm_script;
 /* NM_FATAL: not such a value (written by something else). */
 NM_MUST_USE enum nm_status nm_watermark_parse(const char *text, struct nm_watermark *out, struct nm_error *err);
 
+/* Notes in *wm what it keeps of the record below `next`: its Kafka timestamp (<= 0: none) and the CRC-32 of its value
+ * (NULL: a tombstone). */
+void nm_watermark_note(struct nm_watermark *wm, int64_t timestamp_ms, const void *value, size_t len);
+
 /* Appends the script call that moves `key` from `from` to `to` (its redis_us is Redis' own). */
 void nm_watermark_append(struct nm_pipe *pipe, const char *key, const char *from, const struct nm_watermark *to);
 

@@ -45,4 +45,25 @@ static inline enum nm_status fixture_read(struct publish_fixture *f, enum nm_str
     return pb_read(&f->maker, &item, out, &f->err);
 }
 
+/* ---- the fixture of a test program, for cmocka's groups ---- */
+
+static struct publish_fixture f;
+
+static int open_fixture(void **state)
+{
+    (void)state;
+    fixture_open(&f);
+    return 0;
+}
+
+static int close_fixture(void **state)
+{
+    (void)state;
+    fixture_clear(&f);
+    return 0;
+}
+
+#define ARTICLE(members)  "{\"id\":\"" ID_A "\",\"revision\":5,\"sourceTime\":0" members "}"
+#define FACET(name, data) "{\"id\":\"" ID_A "\",\"facet\":\"" name "\",\"revision\":9,\"data\":" data "}"
+
 #endif

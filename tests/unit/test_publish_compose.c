@@ -10,28 +10,10 @@
 
 #include <cmocka.h>
 
-static struct publish_fixture f;
-
-static int open_fixture(void **state)
-{
-    (void)state;
-    fixture_open(&f);
-    return 0;
-}
-
-static int close_fixture(void **state)
-{
-    (void)state;
-    fixture_clear(&f);
-    return 0;
-}
-
-#define ARTICLE(members)  "{\"id\":\"" ID_A "\",\"revision\":5,\"sourceTime\":0" members "}"
-#define FACET(name, data) "{\"id\":\"" ID_A "\",\"facet\":\"" name "\",\"revision\":9,\"data\":" data "}"
-#define IMAGES(list)      FACET("images", "{\"images\":[" list "]}")
-#define HEAT(n)           FACET("heat", "{\"heat\":" #n "}")
-#define STORY(lead)       "\"story\":{\"id\":\"" ID_C "\",\"lead\":\"" lead "\",\"size\":3}"
-#define RELATED(lead)     FACET("related", "{" STORY(lead) ",\"related\":[{\"id\":\"" ID_B "\"},{\"id\":\"" ID_C "\"}]}")
+#define IMAGES(list)  FACET("images", "{\"images\":[" list "]}")
+#define HEAT(n)       FACET("heat", "{\"heat\":" #n "}")
+#define STORY(lead)   "\"story\":{\"id\":\"" ID_C "\",\"lead\":\"" lead "\",\"size\":3}"
+#define RELATED(lead) FACET("related", "{" STORY(lead) ",\"related\":[{\"id\":\"" ID_B "\"},{\"id\":\"" ID_C "\"}]}")
 
 struct parts { /* messages; NULL: none */
     const char *article, *images, *related, *heat;

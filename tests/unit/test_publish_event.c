@@ -9,25 +9,6 @@
 
 #include <cmocka.h>
 
-static struct publish_fixture f;
-
-static int open_fixture(void **state)
-{
-    (void)state;
-    fixture_open(&f);
-    return 0;
-}
-
-static int close_fixture(void **state)
-{
-    (void)state;
-    fixture_clear(&f);
-    return 0;
-}
-
-#define ARTICLE(members)  "{\"id\":\"" ID_A "\",\"revision\":5,\"sourceTime\":0" members "}"
-#define FACET(name, data) "{\"id\":\"" ID_A "\",\"facet\":\"" name "\",\"revision\":9,\"data\":" data "}"
-
 static struct pb_event read_ok(enum nm_stream stream, const char *value)
 {
     struct pb_event event = {0};
