@@ -274,8 +274,7 @@ class Run:
         began = time.monotonic()
         findings, check_began = None, None
         try:
-            config = {stream: {"retention.ms": "-1"} for stream in ("raw", "normalized", "dead")}
-            self.space.create_topics(config=config)
+            self.space.create_topics()
             acting = [threading.Thread(target=self._guarded, args=(actor,), daemon=True) for actor in faults.actors(self)]
             for name, _ in WORKERS:
                 for _ in range(self.scenario.instances):
@@ -316,7 +315,7 @@ class Run:
         space = Namespace(self.kafka, self.redis, self.space.folder / "reference", partitions=self.scenario.partitions,
                           streams={"raw": self.space.topic["raw"]})
         try:
-            space.create_topics(config={stream: {"retention.ms": "-1"} for stream in ("normalized", "dead")})
+            space.create_topics()
             members = [self.workers.start(name, space.config) for name, _ in WORKERS]
             for name, stream in WORKERS:
                 space.wait_done(name, stream, self.scenario.quiet_s)

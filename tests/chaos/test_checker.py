@@ -18,7 +18,7 @@ class Outcome:
 
     def __init__(self, space):
         self.space = space
-        space.create_topics(config={stream: {"retention.ms": "-1"} for stream in ("raw", "normalized", "dead")})
+        space.create_topics()
         raw = itertools.islice(events.generate(SEED, N_EVENTS // 3, bad_share=0.05), N_EVENTS)
         space.produce("raw", [(e.key, e.value, e.timestamp_ms, e.headers) for e in raw])
         self.expected = model.expect(space.read("raw"))

@@ -209,6 +209,6 @@ def test_replay_keeps_partitions_in_step(new_namespace, workers):
     worker = workers.start("normalize", ns.config, *[part for each in sets for part in ("--set", each)])
     ns.wait_done("normalize", "raw")
     assert sorted(articles(ns)) == [*range(3000), *range(10_000, 13_000)]
-    lines = [line["msg"] for line in log_lines(worker, "replay.step")]
-    assert "waiting for slower partitions" in lines and lines[-1] == "going on"
+    # Lines that repeat are told later, so their order says nothing; that all is done says that it went on.
+    assert {line["msg"] for line in log_lines(worker, "replay.step")} == {"waiting for slower partitions", "going on"}
     stop(worker)

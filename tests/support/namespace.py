@@ -59,10 +59,11 @@ def merged(base, over):
 
 
 def stream_config(stream):
-    """Topic settings as design.md section 2 wants them."""
+    """Topic settings as design.md section 2 wants them, but for retention: tests write events of the past, which Kafka would
+    delete by their timestamps at its next look."""
     policy = "compact" if stream == "records" else "delete"
     size = "1114112" if stream in ("raw", "signals") else "2097152"
-    return {"cleanup.policy": policy, "max.message.bytes": size}
+    return {"cleanup.policy": policy, "max.message.bytes": size, "retention.ms": "-1"}
 
 
 class Namespace:
