@@ -17,7 +17,7 @@ from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 from support import schemas
 from support.waiting import until
 
-from . import model
+from . import facets, model
 
 SOURCE_TIME = re.compile(rb'"sourceTime": ?\d+')
 WM = re.compile(r"(\d+) (\d+) (-|-?\d+) (-|-?\d+) (-|[0-9a-f]{8})")
@@ -35,6 +35,7 @@ class Findings:
     duplicates: int = 0  # records with a revision that was there before: allowed
     after_compaction: int = 0
     dead_read: int = 0
+    touches: int = 0
     newest: dict = dataclasses.field(default_factory=dict)  # id -> (revision, value, place) of its newest record
 
     @property
@@ -56,9 +57,8 @@ class View:
         self._seen = {}
         self._wrong = lambda text: findings.wrong.append(f"{label}: {text}")
         for message in space.read_batches(stream, raw=True, check=False):
-            if shapes and (self.n < SCHEMA_ALL or self.n % SCHEMA_SHARE == 0):
-                for problem in schemas.message_problems(space, stream, message):
-                    self._wrong(f"at {message.partition()}/{message.offset()}: {problem}")
+            if shapes:
+                check_shape(space, stream, message, self.n, self._wrong)
             self._add(message)
 
     def _add(self, message):
@@ -84,6 +84,13 @@ class View:
         self.last[name] = (revision, value, place)  # each partition comes in order
         if name not in self.best or revision >= self.best[name][0]:
             self.best[name] = (revision, value, place)
+
+
+def check_shape(space, stream, message, n, wrong):
+    """Whether the n-th message of the stream is as its schema says; not of each, once there were many."""
+    if n < SCHEMA_ALL or n % SCHEMA_SHARE == 0:
+        for problem in schemas.message_problems(space, stream, message):
+            wrong(f"{stream} at {message.partition()}/{message.offset()}: {problem}")
 
 
 def revision_of(message):
@@ -156,6 +163,13 @@ def check_normalized(space, expected, findings):
         findings.wrong.append(f"normalized: {name} is there, and no event names it")
 
 
+def check_facets(space, findings):
+    """What publish wrote there, and what the test did, has its shape."""
+    for n, message in enumerate(space.read_batches("facets", raw=True, check=False)):
+        findings.touches += message.value() is not None and facets.is_touch(message.value())
+        check_shape(space, "facets", message, n, findings.wrong.append)
+
+
 def check_dead(space, expected, findings):
     found = collections.Counter()
     for message in space.read("dead", check=False):
@@ -178,7 +192,7 @@ def check_dead(space, expected, findings):
 
 
 def check_positions(space, findings):
-    for worker, stream in (("normalize", "raw"), ("publish", "normalized")):
+    for worker, stream in (("normalize", "raw"), ("publish", "normalized"), ("publish", "facets")):
         group = space.group(worker)
         ends, committed, marks = space.ends(stream), space.committed(group, stream), space.wm(group, stream)
         for partition, end in ends.items():
@@ -235,6 +249,7 @@ def check(space, expected, reference=None, compaction=True):
     view = check_records(space, expected, reference, findings, "records")
     findings.records_read, findings.duplicates, findings.newest = view.n, view.duplicates, view.best
     check_normalized(space, expected, findings)
+    check_facets(space, findings)
     check_dead(space, expected, findings)
     check_positions(space, findings)
     if compaction:

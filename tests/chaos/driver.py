@@ -9,7 +9,6 @@ not, so a seed repeats the plan of a run, not each instant of it.
 
 import collections
 import dataclasses
-import itertools
 import random
 import signal
 import threading
@@ -20,19 +19,21 @@ from support.namespace import Namespace, merged
 from support.waiting import TooLate, until
 from support.workers import Workers
 
-from . import checker, events, model
+from . import checker, facets, model
 
-WORKERS = (("normalize", "raw"), ("publish", "normalized"))  # a worker and the stream that it reads
+INPUTS = {"normalize": ("raw",), "publish": ("normalized", "facets")}  # the workers and the streams that they read
 POINTS = ("polled", "redis_sent", "redis_done", "produced", "reported", "marked", "wm_written", "committed",
           "assigned", "revoked")
 STOP_MS = 10000
+FACETS = {"publish": {"maxRelated": facets.MAX_RELATED}}
 
 
 @dataclasses.dataclass
 class Scenario:
     """What is done to the pipeline, and how often. `control`: a deliberate mistake of the chaos build."""
     name: str
-    events: int = 3000        # at least; more come while faults are not done
+    events: int = 3000        # raw ones, at least; more come while faults are not done
+    facet_share: float = 0.7  # facets for each of them
     rate: int = 1500          # events a second, on average, while no more than `backlog` are waiting
     backlog: int = 4000
     kills: int = 0            # half from outside at random instants, half at code points
@@ -46,6 +47,7 @@ class Scenario:
     partitions: int = 4
     session_ms: int = 2000
     zombie_s: float = 4.0
+    late_ms: int = 0          # one instance of each worker sends so much later than it composes
     control: str = ""
     points: tuple = POINTS
     options: dict = dataclasses.field(default_factory=dict)  # of the option file, on top of the random ones
@@ -83,7 +85,7 @@ class Result:
         control = f" control={self.scenario.control}" if self.scenario.control else ""
         return (f"chaos {self.scenario.name}{control} seed={self.seed} {faults} "
                 f"records={found.records_read} duplicates={found.duplicates} compacted={found.after_compaction} "
-                f"dead={found.dead_read} lost={len(found.lost)} wrong={len(found.wrong)} "
+                f"touches={found.touches} dead={found.dead_read} lost={len(found.lost)} wrong={len(found.wrong)} "
                 f"failures={len(self.failures)} seconds={self.seconds:.0f} check_s={self.check_s:.0f}")
 
     def report(self):
@@ -97,6 +99,15 @@ class Result:
         return "\n".join([self.line(), *(f"failure: {text}" for text in self.failures), found.show(n=None)])
 
 
+def wait_rest(space, deadline):
+    """Until every worker has read all of its streams. A stream grows while the workers before it work, and publish sends
+    touches to itself; what it sent for an event is on the stream before its position is behind that event."""
+    for _ in range(2):
+        for name, streams in INPUTS.items():
+            for stream in streams:
+                space.wait_done(name, stream, max(1, deadline - time.monotonic()))
+
+
 class Run:
     def __init__(self, scenario, seed, kafka, redis, folder):
         self.scenario, self.seed, self.kafka, self.redis = scenario, seed, kafka, redis
@@ -106,8 +117,8 @@ class Run:
         self.over = threading.Event()    # everything ends now
         self.quiet = threading.Event()   # no more faults: restart workers without crash points
         self.lock = threading.RLock()
-        self.team = {name: [] for name, _ in WORKERS}  # the instances that should be running
-        self.space = Namespace(kafka, redis, folder / "ns", partitions=scenario.partitions, options=merged(self._options(), scenario.options))
+        self.team = {name: [] for name in INPUTS}  # the instances that should be running
+        self.space = Namespace(kafka, redis, folder / "ns", partitions=scenario.partitions, options=merged(merged(FACETS, self._options()), scenario.options))
         self.workers = Workers(folder / "logs")
 
     def _options(self):
@@ -137,11 +148,16 @@ class Run:
     def start(self, name):
         with self.lock:
             env = self.environment()
-            worker = self.workers.start(name, self.space.config, env=env)
+            late = ["--set", f"kafka.producer.linger.ms={self.scenario.late_ms}"] if self._wants_late(name) else []
+            worker = self.workers.start(name, self.space.config, *late, env=env)
+            worker.late = bool(late)
             worker.point = env.get("NM_FAULT", "").split(":")[0]
             worker.leaving = worker.killed = False
             self.team[name].append(worker)
             return worker
+
+    def _wants_late(self, name):
+        return self.scenario.late_ms and not any(worker.late for worker in self.team[name])
 
     def living(self, name=None):
         """Instances at work: alive, not stopped, not leaving."""
@@ -196,12 +212,11 @@ class Run:
 
     def progress(self, name):
         """Sum of the offsets in wm of a worker, -1 when Redis does not answer."""
-        stream = dict(WORKERS)[name]
         try:
-            marks = self.space.wm(self.space.group(name), stream)
+            marks = [self.space.wm(self.space.group(name), stream) for stream in INPUTS[name]]
         except (RedisError, OSError):
             return -1
-        return sum(int(words[0]) for words in marks.values() if words)
+        return sum(int(words[0]) for each in marks for words in each.values() if words)
 
     def await_progress(self, name, beyond, timeout_s=15):
         """Until the worker has moved on; gives up after a while, a fault may hit one that is stuck too."""
@@ -217,55 +232,12 @@ class Run:
         """Whether more faults of this kind are due."""
         return not self.over.is_set() and self.counts[kind] < self.scenario.plan()[kind]
 
-    # ---- load
-
     def _load(self, acting):
-        """Sends events in chunks, steadily or in bursts, until no fault of `acting` (threads) is at work any more, then
-        the rest at once."""
+        from .load import Load  # load.py speaks of INPUTS
         try:
-            rng = random.Random(f"load {self.seed}")
-            producer, refused = self.space.producer(), []
-            stream = events.generate(self.seed, self.scenario.events // 3)
-            self._send(producer, stream, min(500, self.scenario.events), refused)
-            sent_s = time.monotonic()
-            while any(thread.is_alive() for thread in acting) and not self.over.is_set():
-                burst = rng.choice((1, 1, 1, 20))
-                wait_s = rng.uniform(0.01, 0.05) * burst
-                rate = self.scenario.rate * (1 if self.counts["events"] >= self._share_due() else 4)
-                waiting = self.counts["events"] - self.progress("normalize")
-                # A pipeline that does not go on is given something all the same: it may be waiting for that.
-                if waiting < self.scenario.backlog or time.monotonic() > sent_s + 1:
-                    sent_s = time.monotonic()
-                    self._send(producer, stream, max(1, int(rate * wait_s)), refused)
-                end = time.monotonic() + wait_s
-                while (left := end - time.monotonic()) > 0 and not self.over.is_set():
-                    producer.poll(min(left, 0.02))
-            if not self.over.is_set():
-                self._send(producer, stream, self.scenario.events - self.counts["events"], refused)
-            if producer.flush(120) or refused:
-                self.failures.append(f"load: not everything was delivered: {refused[:2]}")
+            Load(self).send_all(acting)
         except Exception as error:  # pylint: disable=broad-except
             self.failures.append(f"load: {error!r}")
-
-    def _share_due(self):
-        """How many events should have been sent when the faults done so far are so many of those planned."""
-        plan = self.scenario.plan()
-        done = sum(min(self.counts[kind], n) for kind, n in plan.items())
-        return self.scenario.events * done // max(1, sum(plan.values()))
-
-    def _send(self, producer, stream, n, refused):
-        for event in itertools.islice(stream, max(0, n)):
-            while True:
-                try:
-                    producer.produce(self.space.topic["raw"], event.value, event.key, timestamp=event.timestamp_ms,
-                                     headers=event.headers,
-                                     on_delivery=lambda err, _: refused.append(err) if err else None)
-                    break
-                except BufferError:
-                    producer.poll(0.05)
-            self.counts["events"] += 1
-            if self.counts["events"] % 500 == 0:
-                producer.poll(0)
 
     # ---- the whole
 
@@ -276,7 +248,7 @@ class Run:
         try:
             self.space.create_topics()
             acting = [threading.Thread(target=self._guarded, args=(actor,), daemon=True) for actor in faults.actors(self)]
-            for name, _ in WORKERS:
+            for name in INPUTS:
                 for _ in range(self.scenario.instances):
                     self.start(name)
             reaper = threading.Thread(target=self._reap, daemon=True)
@@ -301,24 +273,25 @@ class Run:
                       now - (check_began or now))
 
     def _check(self, compaction, reference):
-        expected = model.expect(self.space.read("raw"))
-        surplus = expected.n_events - self.counts["events"]
-        if surplus < 0 or (surplus and not self.counts["broker_kills"]):
-            self.failures.append(f"raw holds {expected.n_events} events of {self.counts['events']}")
-        self.counts["sent_twice"] = surplus
+        expected = model.expect(self.space.read("raw"), self.space.read_batches("facets", check=False))
+        for kind, n in (("events", expected.n_events), ("facets", expected.n_facets)):
+            surplus = n - self.counts[kind]
+            if surplus < 0 or (surplus and not self.counts["broker_kills"]):
+                self.failures.append(f"the stream holds {n} {kind} of {self.counts[kind]}")
+            self.counts["sent_twice"] += surplus
         records = self._reference(expected) if reference else None
         return checker.check(self.space, expected, records, compaction)
 
     def _reference(self, expected):
-        """{id: record without revision, None for a tombstone} of a second pipeline on the same raw stream, without
-        faults; the model must agree with that one first."""
+        """{id: record without revision, None for a tombstone} of a second pipeline on the same raw stream and the same
+        facets, without faults; the model must agree with that one first."""
         space = Namespace(self.kafka, self.redis, self.space.folder / "reference", partitions=self.scenario.partitions,
-                          streams={"raw": self.space.topic["raw"]})
+                          options=FACETS, streams={"raw": self.space.topic["raw"]})
         try:
             space.create_topics()
-            members = [self.workers.start(name, space.config) for name, _ in WORKERS]
-            for name, stream in WORKERS:
-                space.wait_done(name, stream, self.scenario.quiet_s)
+            space.produce("facets", facets.copies(self.space, space))
+            members = [self.workers.start(name, space.config) for name in INPUTS]
+            wait_rest(space, time.monotonic() + self.scenario.quiet_s)
             for worker in members:
                 worker.term()
             if any([worker.wait(STOP_MS / 1000 + 5) for worker in members]):
@@ -353,11 +326,8 @@ class Run:
             self.kill(worker)
 
     def _come_to_rest(self):
-        deadline = time.monotonic() + self.scenario.quiet_s
         try:
-            for _ in range(2):  # publish's input grows while normalize works
-                for name, stream in WORKERS:
-                    self.space.wait_done(name, stream, max(1, deadline - time.monotonic()))
+            wait_rest(self.space, time.monotonic() + self.scenario.quiet_s)
         except TooLate as error:
             self.failures.append(f"did not come to rest: {error}")
 

@@ -38,10 +38,15 @@ def article_id(url):
     return hashlib.sha256(url.encode()).hexdigest()[:32]
 
 
+def url_of(number):
+    """Canonical URL of an article."""
+    return f"https://{HOSTS[number * 7 % 11 % len(HOSTS)]}/2025/{number}/story-{number}"
+
+
 class Article:
     def __init__(self, rng, number):
         self.number = number
-        self.url = f"https://{rng.choice(HOSTS)}/2025/{number}/story-{number}"
+        self.url = url_of(number)
         self.sent_url = self.url + ("?utm_source=feed" if number % 7 == 0 else "")
         self.dated = number % 5 != 0
         self.noun = rng.choice(NOUNS)

@@ -14,10 +14,10 @@ import time
 from redis.exceptions import RedisError
 from support.waiting import until
 
-from .driver import WORKERS
+from .driver import INPUTS
 
 KEPT = 3  # snapshots; an old one takes more away
-NAMES = [name for name, _ in WORKERS]
+NAMES = list(INPUTS)
 
 
 def actors(run):
@@ -91,7 +91,8 @@ def redis_breaker(run):
 
 def _every_wm(run):
     try:
-        return all(words for name, stream in WORKERS for words in run.space.wm(run.space.group(name), stream).values())
+        return all(words for name, streams in INPUTS.items() for stream in streams
+                   for words in run.space.wm(run.space.group(name), stream).values())
     except (RedisError, OSError):
         return False
 

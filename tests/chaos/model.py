@@ -1,4 +1,4 @@
-"""What must come out of the thin path (normalize, publish), said a second time, apart from the project's code.
+"""What must come out of normalize and publish, said a second time, apart from the project's code.
 
 Input is the raw stream as it was stored: key, value, timestamp, headers, partition, offset. Of all events about one
 article the one with the greatest source time counts: `modifiedDateTime`, else Kafka's timestamp. It is a version or a
@@ -14,6 +14,7 @@ import json
 import re
 import time
 
+from . import facets
 from .events import EXPECT, article_id
 
 LISTED = {"harbour-gazette.example": "Harbour Gazette", "ostmark-post.example": "Ostmark Post"}
@@ -26,6 +27,7 @@ class Expected:
     records: dict  # article id -> the members of its record that the model knows; None: a tombstone, or nothing
     dead: dict     # (raw partition, raw offset) -> (code, key, value)
     n_events: int = 0
+    n_facets: int = 0
 
 
 def _time_ms(value):
@@ -44,7 +46,8 @@ def _target(key, facts):
 
 
 def _record(facts, first_ms):
-    """Members of the record that follow from the event without knowing any of the project's code."""
+    """Members of the record that follow from the event without knowing any of the project's code; facets.apply() adds
+    those that facets have a say in."""
     published = facts.get("publishedDateTime") or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(first_ms // 1000))
     host = facts["url"].split("/")[2]
     domain = ".".join(host.split(".")[-2:])
@@ -57,13 +60,12 @@ def _record(facts, first_ms):
         "title": facts["title"], "excerpt": facts["excerpt"], "publishedDateTime": published,
         "originalUrl": facts["url"], "webUrl": facts["url"].split("?")[0],
         "provider": provider, "quality": facts["quality"],
-        "published": facts["quality"] >= MIN_QUALITY, "heat": facts["quality"],
         "images": [image["url"] for image in facts.get("images", [])],
     }
 
 
-def expect(messages):
-    """messages: support.namespace.Message of the raw stream, each partition in order."""
+def expect(messages, facet_messages=()):
+    """support.namespace.Message of the raw stream, each partition in order, and of the facets in any order."""
     newest = {}    # id -> (source time, facts; None: retracted)
     first_ms = {}  # id -> Kafka timestamp of its first version
     dead = {}
@@ -90,7 +92,9 @@ def expect(messages):
             newest[name] = (source_ms, facts)
     records = {name: None if facts is None else _record(facts, first_ms[name])
                for name, (_, facts) in newest.items()}
-    return Expected(records, dead, n_events)
+    best, n_facets = facets.newest(facet_messages)
+    facets.apply(records, best, MIN_QUALITY)
+    return Expected(records, dead, n_events, n_facets)
 
 
 def differences(expected, record):
@@ -101,7 +105,9 @@ def differences(expected, record):
         if name == "provider":
             found = {member: (found or {}).get(member) for member in value}
         elif name == "images":
-            found = [image.get("url") for image in found or []]
+            found = facets.found_images(found)
+        elif name == "related":
+            found = facets.found_related(found)
         if found != value:
             wrong.append(f"{name}: {found!r}, not {value!r}")
     return wrong

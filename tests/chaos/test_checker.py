@@ -39,12 +39,10 @@ class Outcome:
     def record(name, want, revision):
         if want is None:
             return None
-        record = {**copy.deepcopy(want), "id": name, "revision": revision, "topics": [],
+        record = {**copy.deepcopy(want), "id": name, "revision": revision, "topics": ["Ferries"],
                   "provider": {"name": want["provider"].get("name", "x"), "domain": want["provider"]["domain"]},
-                  "images": [{"url": url, "isCached": False} for url in want["images"]]}
-        if not record["images"]:
-            del record["images"]
-        return schemas.ordered("record/1", record)
+                  "images": [{"url": url, "isCached": False} for url, *_ in want["images"]]}
+        return schemas.ordered("record/1", {name: value for name, value in record.items() if value not in (None, [])})
 
     def live(self):
         """The first message of `records` that is no tombstone, and the article's id."""
