@@ -21,7 +21,7 @@ from support.servers import ROOT
 from . import machine, report
 from .rig import INPUTS, Rig, say
 
-NAMES = ("memory",)
+NAMES = ("memory", "scale")
 
 
 def modules():
