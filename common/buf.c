@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUF_FIRST = 64, ARENA_ALIGN = 16, CHUNK_FIRST = 64 * 1024, CHUNK_LAST = 1024 * 1024 };
+enum { BUF_FIRST = 64, ARENA_ALIGN = 16, CHUNK_FIRST = 64 * 1024, CHUNK_LAST = 256 * 1024 };
 
 void nm_buf_clear(struct nm_buf *buf)
 {
