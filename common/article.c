@@ -15,15 +15,9 @@ static void *arena_malloc(void *ctx, size_t size)
     return nm_arena_alloc(ctx, size);
 }
 
-/* Shrinking keeps the piece: yyjson gives back what it reserved too much, which the arena cannot take. */
 static void *arena_realloc(void *ctx, void *ptr, size_t old_size, size_t size)
 {
-    if (ptr && size <= old_size)
-        return ptr;
-    void *grown = nm_arena_alloc(ctx, size);
-    if (grown && ptr)
-        memcpy(grown, ptr, old_size);
-    return grown;
+    return nm_arena_resize(ctx, ptr, old_size, size);
 }
 
 static void arena_free(void *ctx, void *ptr)

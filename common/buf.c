@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUF_FIRST = 64, ARENA_ALIGN = 16, CHUNK_FIRST = 64 * 1024, CHUNK_LAST = 1024 * 1024 };
+enum { BUF_FIRST = 64, ARENA_ALIGN = 16, CHUNK_FIRST = 64 * 1024, CHUNK_LAST = 256 * 1024 };
 
 void nm_buf_clear(struct nm_buf *buf)
 {
@@ -163,11 +163,16 @@ static struct nm_chunk *arena_grow(struct nm_arena *arena, size_t need, bool own
     return chunk;
 }
 
+static size_t aligned(size_t size)
+{
+    return size ? (size + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN : ARENA_ALIGN;
+}
+
 void *nm_arena_alloc(struct nm_arena *arena, size_t size)
 {
     if (size > SIZE_MAX / 2)
         return NULL;
-    size_t need = size ? (size + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN : ARENA_ALIGN;
+    size_t need = aligned(size);
     if (arena->current && chunk_fits(arena->current, need))
         return chunk_take(arena->current, need);
     bool own = need > CHUNK_LAST;
@@ -192,6 +197,25 @@ char *nm_arena_copy(struct nm_arena *arena, const void *data, size_t len)
         memcpy(copy, data, len);
     copy[len] = '\0';
     return copy;
+}
+
+void *nm_arena_resize(struct nm_arena *arena, void *piece, size_t old_size, size_t size)
+{
+    if (!piece || size > SIZE_MAX / 2)
+        return piece ? NULL : nm_arena_alloc(arena, size);
+    struct nm_chunk *last = arena->current;
+    size_t had = aligned(old_size), need = aligned(size);
+    bool is_last = last && last->used >= had && last->data + (last->used - had) == (char *)piece;
+    if (is_last && need <= last->size - (last->used - had)) {
+        last->used = last->used - had + need;
+        return piece;
+    }
+    if (size <= old_size)
+        return piece;
+    void *grown = nm_arena_alloc(arena, size);
+    if (grown)
+        memcpy(grown, piece, old_size);
+    return grown;
 }
 
 void nm_arena_reset(struct nm_arena *arena)

@@ -8,6 +8,9 @@
 #include "runtime_internal.h"
 
 #include <errno.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -316,10 +319,23 @@ static int with_options(struct nm_runtime *rt, const struct arguments *args)
     return run(rt);
 }
 
+/* glibc gives each of librdkafka's threads an arena of its own, and lets the largest block that was ever freed decide
+ * what is given back to the system: messages that one thread unpacks and another one frees then leave tens of MiB of
+ * holes. Few arenas, and large blocks apart. */
+static void tame_malloc(void)
+{
+#ifdef __GLIBC__
+    (void)mallopt(M_ARENA_MAX, 2);
+    (void)mallopt(M_MMAP_THRESHOLD, 512 * 1024);
+    (void)mallopt(M_TRIM_THRESHOLD, 4 * 1024 * 1024);
+#endif
+}
+
 int nm_run(const struct nm_worker *worker, int argc, char **argv)
 {
     struct arguments args = {0};
     struct nm_runtime rt = {.worker = worker};
+    tame_malloc();
     args.sets.item = calloc((size_t)argc + 1, sizeof *args.sets.item);
     rt.ctx = calloc(1, worker->ctx_size ? worker->ctx_size : 1);
     int code = args.sets.item && rt.ctx ? read_arguments(worker, argc, argv, &args) : 1;

@@ -161,7 +161,7 @@ const struct nm_option nm_common_options[] = {
      "A batch is full at this size; a larger single event is a batch of its own."},
     {"runtime.batchMs", NM_OPT_INT, FIELD(runtime.batch_ms), "20", 0, 10000, NULL, NULL,
      "How long a batch waits for more events after its first one; a tenth of that while nothing else is under way."},
-    {"runtime.inFlightItems", NM_OPT_INT, FIELD(runtime.in_flight_items), "10000", 1, 1000000, NULL, NULL,
+    {"runtime.inFlightItems", NM_OPT_INT, FIELD(runtime.in_flight_items), "2000", 1, 1000000, NULL, NULL,
      "Most events that are taken and not finished; at this bound no more are taken."},
     {"runtime.inFlightBytes", NM_OPT_INT, FIELD(runtime.in_flight_bytes), "33554432", 1024, 1073741824, NULL, NULL,
      "The same bound in bytes of events."},

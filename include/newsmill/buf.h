@@ -35,6 +35,9 @@ struct nm_arena {
 
 void *nm_arena_alloc(struct nm_arena *arena, size_t size);                 /* NULL when out of memory; not zeroed */
 char *nm_arena_copy(struct nm_arena *arena, const void *data, size_t len); /* adds a NUL */
+/* A piece of `old_size` bytes becomes one of `size`: in its place where it is the last one, else a larger one is a
+ * copy. */
+void *nm_arena_resize(struct nm_arena *arena, void *piece, size_t old_size, size_t size);
 void nm_arena_reset(struct nm_arena *arena);
 void nm_arena_clear(struct nm_arena *arena);
 

@@ -54,9 +54,9 @@ static void compose(struct pb_maker *maker, const struct pb_event *event)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const enum nm_stream streams[] = {NM_NORMALIZED, NM_FACETS, NM_RECORDS};
-    struct nm_arena arena = {0};
+    struct nm_arena arena = {0}, doc = {0};
     struct nm_buf scratch = {0};
-    struct pb_maker maker = {.options = &options, .arena = &arena, .scratch = &scratch};
+    struct pb_maker maker = {.options = &options, .arena = &arena, .doc = &doc, .scratch = &scratch};
     struct pb_event event;
     struct nm_error err = {0};
     if (size == 0 || size > 1 << 18)
@@ -76,6 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (status == NM_OK && event.kind != PB_BACK)
         compose(&maker, &event);
     nm_arena_clear(&arena);
+    nm_arena_clear(&doc);
     nm_buf_clear(&scratch);
     return 0;
 }

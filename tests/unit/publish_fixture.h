@@ -13,7 +13,7 @@
 
 struct publish_fixture {
     struct pb_options options;
-    struct nm_arena arena;
+    struct nm_arena arena, doc;
     struct nm_buf scratch;
     struct pb_maker maker;
     struct nm_error err;
@@ -22,12 +22,13 @@ struct publish_fixture {
 static inline void fixture_open(struct publish_fixture *f)
 {
     *f = (struct publish_fixture){.options = {.min_quality = 70, .max_related = 20}};
-    f->maker = (struct pb_maker){.options = &f->options, .arena = &f->arena, .scratch = &f->scratch};
+    f->maker = (struct pb_maker){.options = &f->options, .arena = &f->arena, .doc = &f->doc, .scratch = &f->scratch};
 }
 
 static inline void fixture_clear(struct publish_fixture *f)
 {
     nm_arena_clear(&f->arena);
+    nm_arena_clear(&f->doc);
     nm_buf_clear(&f->scratch);
 }
 

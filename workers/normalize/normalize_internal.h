@@ -220,6 +220,7 @@ void nz_keywords_find(const struct nz_keywords *keywords, struct nz_str text,
 /* Buffers that every article uses again, so that a steady stream allocates nothing; one thread at a time. */
 struct nz_scratch {
     struct nm_buf text, fold;
+    struct nm_arena doc; /* the article while it is written; only its text is kept */
     EVP_MD_CTX *digest;
     EVP_MD *sha256;
 };

@@ -15,6 +15,7 @@ void nz_scratch_free(struct nz_scratch *scratch)
         return;
     nm_buf_clear(&scratch->text);
     nm_buf_clear(&scratch->fold);
+    nm_arena_clear(&scratch->doc);
     EVP_MD_CTX_free(scratch->digest);
     EVP_MD_free(scratch->sha256);
     free(scratch);

@@ -115,14 +115,16 @@ static void put_members(struct writer *writer, yyjson_mut_val *root, const struc
     put_images(writer, root, article->image, article->n_images);
 }
 
-static enum nm_status finish(struct writer *writer, const yyjson_alc *alc, struct nz_str *out, struct nm_error *err)
+static enum nm_status finish(struct writer *writer, const yyjson_alc *alc, struct nm_arena *arena, struct nz_str *out,
+                             struct nm_error *err)
 {
     size_t len = 0;
     yyjson_write_err why = {.msg = "out of memory"};
     char *text = writer->ok ? yyjson_mut_write_opts(writer->doc, YYJSON_WRITE_NOFLAG, alc, &len, &why) : NULL;
-    if (!text)
-        return nm_fail(err, NM_FATAL, "an article cannot be written: %s", why.msg);
-    *out = (struct nz_str){text, len};
+    char *kept = text ? nm_arena_copy(arena, text, len) : NULL;
+    if (!kept)
+        return nm_fail(err, NM_FATAL, "an article cannot be written: %s", text ? "out of memory" : why.msg);
+    *out = (struct nz_str){kept, len};
     return NM_OK;
 }
 
@@ -130,7 +132,8 @@ enum nm_status nz_article_write(const struct nz_rules *rules, struct nm_arena *a
                                 int64_t revision, int64_t source_time_ms, int64_t published_ms, struct nz_str *out,
                                 struct nm_error *err)
 {
-    yyjson_alc alc = nm_arena_alc(arena);
+    nm_arena_reset(&rules->scratch->doc);
+    yyjson_alc alc = nm_arena_alc(&rules->scratch->doc);
     struct writer writer = {.doc = yyjson_mut_doc_new(&alc)};
     yyjson_mut_val *root = writer.doc ? yyjson_mut_obj(writer.doc) : NULL;
     if (!root)
@@ -142,7 +145,7 @@ enum nm_status nz_article_write(const struct nz_rules *rules, struct nm_arena *a
     put_number(&writer, root, "sourceTime", source_time_ms);
     if (article->retracted) {
         writer.ok = yyjson_mut_obj_add_true(writer.doc, root, "retracted") && writer.ok;
-        return finish(&writer, &alc, out, err);
+        return finish(&writer, &alc, arena, out, err);
     }
 
     char path[MAX_PATH_BYTES + 1], published[NM_TIME_TEXT_BYTES];
@@ -167,5 +170,5 @@ enum nm_status nz_article_write(const struct nz_rules *rules, struct nm_arena *a
         put_text(&writer, root, "secured", sealed);
     }
     put_number(&writer, root, "rules", rules->options->rules);
-    return finish(&writer, &alc, out, err);
+    return finish(&writer, &alc, arena, out, err);
 }

@@ -38,7 +38,9 @@ static enum nm_status publish_init(void *ctx, const struct nm_deps *deps, struct
 
 static void publish_fini(void *ctx)
 {
-    nm_buf_clear(&((struct publish *)ctx)->scratch);
+    struct publish *publish = ctx;
+    nm_buf_clear(&publish->scratch);
+    nm_arena_clear(&publish->doc);
 }
 
 /* ---- process ---- */
@@ -56,7 +58,7 @@ static bool read_due(const struct nm_item *item, struct pb_event *event)
 static enum nm_status ask(struct publish *publish, struct nm_batch *batch, struct nm_item *item, struct nm_error *err)
 {
     struct item_data *data = item->data;
-    struct pb_maker maker = {.options = &publish->options, .arena = batch->arena, .scratch = &publish->scratch};
+    struct pb_maker maker = pb_maker_of(publish, batch);
     struct nm_error why = {0};
     bool again = data->view.again;
     if (item->set && !again && !read_due(item, &data->event)) {

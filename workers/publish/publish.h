@@ -31,10 +31,12 @@ struct pb_text { /* bytes in the batch's arena or in a reply; not NUL-terminated
     size_t len;
 };
 
-/* What pure functions work with. `scratch` is reset by each function that uses it. */
+/* What pure functions work with. `scratch` is reset by each function that uses it. `doc` holds parsed documents and is
+ * reset by pb_read() and pb_make_own(), which keep none: they weigh ten times what is kept of them, and many batches
+ * are on their way at once. */
 struct pb_maker {
     const struct pb_options *options;
-    struct nm_arena *arena;
+    struct nm_arena *arena, *doc;
     struct nm_buf *scratch;
 };
 
@@ -47,8 +49,8 @@ void pb_add_member(struct nm_buf *buf, const char *name, yyjson_val *value, cons
 /* The content without its first `skip` bytes, copied into the arena. NM_FATAL: out of memory, also before. */
 NM_MUST_USE enum nm_status pb_keep(const struct nm_buf *buf, size_t skip, struct nm_arena *arena, struct pb_text *out,
                                    struct nm_error *err);
-/* A document in the arena. NM_BAD_INPUT not_json or not_object; `what` names it ("a facet/1"). */
-NM_MUST_USE enum nm_status pb_parse(const char *value, size_t len, const char *what, struct nm_arena *arena,
+/* A document in the arena `doc`. NM_BAD_INPUT not_json or not_object; `what` names it ("a facet/1"). */
+NM_MUST_USE enum nm_status pb_parse(const char *value, size_t len, const char *what, struct nm_arena *doc,
                                     yyjson_val **root, struct nm_error *err);
 
 /* ---- publish_event.c ---- */

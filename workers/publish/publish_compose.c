@@ -27,7 +27,7 @@ static enum nm_status parse(struct making *m)
 {
     const struct pb_state *state = m->state;
     enum nm_status status =
-        pb_parse(state->article.s, state->article.len, "an article of the state", m->maker->arena, &m->article, m->err);
+        pb_parse(state->article.s, state->article.len, "an article of the state", m->maker->doc, &m->article, m->err);
     if (status == NM_OK && state->images.len) {
         yyjson_doc *doc =
             yyjson_read_opts((char *)(uintptr_t)state->images.s, state->images.len, YYJSON_READ_NOFLAG, &m->alc, NULL);
@@ -91,7 +91,7 @@ static enum nm_status make_images(const struct making *m, struct pb_text *out)
         }
         nm_buf_addc(buf, ']');
     }
-    return pb_keep(buf, 0, m->maker->arena, out, m->err);
+    return pb_keep(buf, 0, m->maker->doc, out, m->err); /* goes into card and front */
 }
 
 /* ---- what an id is by itself ---- */
@@ -171,9 +171,10 @@ static enum nm_status make_front(const struct making *m, struct pb_text images, 
 enum nm_status pb_make_own(struct pb_maker *maker, const struct pb_state *state, struct pb_own *out,
                            struct nm_error *err)
 {
-    struct making m = {.maker = maker, .alc = nm_arena_alc(maker->arena), .state = state, .err = err};
+    struct making m = {.maker = maker, .alc = nm_arena_alc(maker->doc), .state = state, .err = err};
     struct pb_own own = {.retracted = state->article.len == 0, .lead = true};
     struct pb_text images, story = {.s = "", .len = 0};
+    nm_arena_reset(maker->doc);
     if (own.retracted) {
         *out = own;
         return NM_OK;

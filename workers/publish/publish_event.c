@@ -127,7 +127,7 @@ static enum nm_status read_article(const struct reading *r, struct pb_event *eve
 {
     struct nm_article article;
     struct nm_buf *buf = r->maker->scratch;
-    enum nm_status status = nm_article_read(r->item->value, r->item->value_len, r->maker->arena, &article, r->err);
+    enum nm_status status = nm_article_read(r->item->value, r->item->value_len, r->maker->doc, &article, r->err);
     if (status != NM_OK)
         return status;
     struct reading inner = *r;
@@ -230,8 +230,7 @@ static enum nm_status read_facet(struct reading *r, struct pb_event *event)
         const char *name;
         enum pb_kind kind;
     } facets[] = {{"images", PB_IMAGES}, {"related", PB_RELATED}, {"heat", PB_HEAT}, {"touch", PB_TOUCH}};
-    enum nm_status status =
-        pb_parse(r->item->value, r->item->value_len, "a facet/1", r->maker->arena, &r->root, r->err);
+    enum nm_status status = pb_parse(r->item->value, r->item->value_len, "a facet/1", r->maker->doc, &r->root, r->err);
     if (status == NM_OK)
         status = take_id(r, event);
     if (status != NM_OK)
@@ -286,7 +285,7 @@ static enum nm_status read_record(struct reading *r, struct pb_event *event)
         memset(event->hash, '0', PB_ID);
         return NM_OK;
     }
-    enum nm_status status = pb_parse(item->value, item->value_len, "a record/1", r->maker->arena, &r->root, r->err);
+    enum nm_status status = pb_parse(item->value, item->value_len, "a record/1", r->maker->doc, &r->root, r->err);
     if (status == NM_OK)
         status = take_id(r, event);
     if (status != NM_OK)
@@ -307,10 +306,11 @@ static enum nm_status read_record(struct reading *r, struct pb_event *event)
 
 enum nm_status pb_read(struct pb_maker *maker, const struct nm_item *item, struct pb_event *out, struct nm_error *err)
 {
-    struct reading r = {.maker = maker, .item = item, .alc = nm_arena_alc(maker->arena), .err = err};
+    struct reading r = {.maker = maker, .item = item, .alc = nm_arena_alc(maker->doc), .err = err};
     struct pb_event event = {.data = {.s = "", .len = 0}};
     enum nm_status status;
     nm_buf_reset(maker->scratch);
+    nm_arena_reset(maker->doc);
     if (item->stream == NM_NORMALIZED)
         status = read_article(&r, &event);
     else if (item->stream == NM_FACETS)

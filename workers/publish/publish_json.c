@@ -82,21 +82,21 @@ enum nm_status pb_keep(const struct nm_buf *buf, size_t skip, struct nm_arena *a
     return NM_OK;
 }
 
-enum nm_status pb_parse(const char *value, size_t len, const char *what, struct nm_arena *arena, yyjson_val **root,
+enum nm_status pb_parse(const char *value, size_t len, const char *what, struct nm_arena *doc, yyjson_val **root,
                         struct nm_error *err)
 {
-    yyjson_alc alc = nm_arena_alc(arena);
+    yyjson_alc alc = nm_arena_alc(doc);
     yyjson_read_err why = {0};
     if (!value || len == 0)
         return nm_bad(err, "not_json", "the value is empty; %s was expected", what);
     /* Without YYJSON_READ_INSITU the text is only read. */
-    yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)value, len, YYJSON_READ_NOFLAG, &alc, &why);
-    if (!doc && why.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION)
+    yyjson_doc *parsed = yyjson_read_opts((char *)(uintptr_t)value, len, YYJSON_READ_NOFLAG, &alc, &why);
+    if (!parsed && why.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION)
         return nm_fail(err, NM_FATAL, "out of memory for %s of %zu bytes", what, len);
-    if (!doc)
+    if (!parsed)
         return nm_bad(err, "not_json", "not JSON at byte %zu: %s", why.pos, why.msg);
-    if (!yyjson_is_obj(yyjson_doc_get_root(doc)))
+    if (!yyjson_is_obj(yyjson_doc_get_root(parsed)))
         return nm_bad(err, "not_object", "%s is a JSON object", what);
-    *root = yyjson_doc_get_root(doc);
+    *root = yyjson_doc_get_root(parsed);
     return NM_OK;
 }

@@ -177,7 +177,7 @@ static void append_exchange(const struct publish *publish, struct nm_batch *batc
 enum nm_status pb_view_prepare(struct publish *publish, struct nm_batch *batch, struct pb_view *view,
                                struct nm_error *err)
 {
-    struct pb_maker maker = {.options = &publish->options, .arena = batch->arena, .scratch = &publish->scratch};
+    struct pb_maker maker = pb_maker_of(publish, batch);
     enum nm_status status = pb_make_own(&maker, &view->state, &view->own, err);
     if (status != NM_OK)
         return status;
@@ -210,7 +210,7 @@ const struct nm_reply *pb_view_leads(const struct nm_batch *batch, const struct 
 static enum nm_status make_body(struct publish *publish, struct nm_batch *batch, const struct pb_view *view,
                                 struct pb_body *body, struct nm_error *err)
 {
-    struct pb_maker maker = {.options = &publish->options, .arena = batch->arena, .scratch = &publish->scratch};
+    struct pb_maker maker = pb_maker_of(publish, batch);
     struct pb_member member[PB_MAX_RELATED];
     size_t n = view->own.members.len / PB_ID;
     size_t at = view->command + view->writes_card + view->asks_leads + view->writes_lists;

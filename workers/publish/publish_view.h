@@ -35,8 +35,14 @@ struct publish { /* the worker's context; the options come first */
     char instance[17], keep_ms[24], expect[4]; /* expect: letters of publish.expect */
     size_t room;                               /* most bytes of a record's value */
     struct nm_buf scratch;
+    struct nm_arena doc;
     unsigned long long n_dropped; /* related ones that did not fit, since the start */
 };
+
+static inline struct pb_maker pb_maker_of(struct publish *publish, const struct nm_batch *batch)
+{
+    return (struct pb_maker){&publish->options, batch->arena, &publish->doc, &publish->scratch};
+}
 
 /* Ids in the order of a batch, each with what belongs to it: an open table in the batch's arena. */
 struct pb_table {
