@@ -28,6 +28,7 @@ static void begin_steps(struct nm_work *work, enum nm_stage stage)
     work->stage = stage;
     work->waiting = false;
     work->batch.step = 0;
+    work->n_looks = 0;
     nm_pipe_reset(work->batch.replies);
 }
 
@@ -65,13 +66,18 @@ static enum nm_status run_steps(struct nm_runtime *rt, struct nm_work *work, ste
     while (answered(work)) {
         if (batch->step == MAX_STEPS)
             return nm_fail(err, NM_FATAL, "worker %s does not come to an end of its steps", rt->worker->name);
+        enum nm_status status = nm_state_check(work, err);
+        if (status != NM_OK)
+            return status;
         nm_pipe_reset(batch->pipe);
-        enum nm_status status = step(rt->ctx, batch, err);
+        status = step(rt->ctx, batch, err);
         if (status == NM_OK && batch->oom)
             status = nm_fail(err, NM_FATAL, "out of memory in a batch of %zu", batch->n_items);
         *over = status == NM_OK && batch->pipe->n_commands == 0;
         if (status != NM_OK || *over)
             return status;
+        if (work->stage == NM_STAGE_PROCESS) /* what was sent is looked at in any case */
+            nm_state_ask(rt, work);
         status = ask(rt, work, err);
         if (status != NM_OK)
             return status;

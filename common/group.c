@@ -72,8 +72,32 @@ static void append_looks(struct nm_peers *peers)
     }
 }
 
-/* first: a partition that nobody has finished anything of has nothing that could be missing. */
-static void take_looks(struct nm_runtime *rt, bool first)
+/* A partition without a watermark: nobody has begun it, so nothing of it could be missing; but where offsets were
+ * committed its state is gone, and whoever owns it has still to notice, or reads something else first. */
+static enum nm_status wait_for_lost(struct nm_runtime *rt, struct nm_error *err)
+{
+    struct nm_peers *peers = &rt->peers;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)peers->n + 1);
+    for (size_t i = 0; i < peers->n; i++)
+        if (nm_pipe_reply(&peers->pipe, i)->type != NM_REPLY_STR) {
+            peers->peer[i].until = 0;
+            rd_kafka_topic_partition_list_add(list, peers->peer[i].topic, peers->peer[i].id);
+        }
+    rd_kafka_resp_err_t code = list->cnt ? rd_kafka_committed(rt->consumer, list, NM_KAFKA_WAIT_MS) : 0;
+    for (size_t i = 0; !code && i < peers->n; i++) {
+        const rd_kafka_topic_partition_t *got =
+            rd_kafka_topic_partition_list_find(list, peers->peer[i].topic, peers->peer[i].id);
+        if (got && got->offset > 0)
+            peers->peer[i].until = peers->peer[i].end;
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    if (code)
+        return nm_fail(err, nm_kafka_is_config_error(code) ? NM_CONFIG : NM_RETRY,
+                       "reading committed offsets of %s: %s", rt->group, rd_kafka_err2str(code));
+    return NM_OK;
+}
+
+static void take_looks(struct nm_runtime *rt)
 {
     struct nm_peers *peers = &rt->peers;
     bool behind = false, replaying = false;
@@ -81,9 +105,8 @@ static void take_looks(struct nm_runtime *rt, bool first)
         struct nm_peer *peer = &peers->peer[i];
         const struct nm_reply *reply = nm_pipe_reply(&peers->pipe, i);
         struct nm_watermark wm = {.next = 0, .event_ms = -1};
-        bool known = reply->type == NM_REPLY_STR && nm_watermark_parse(reply->str, &wm, NULL) == NM_OK;
-        if (first && !known)
-            peer->until = 0;
+        if (reply->type == NM_REPLY_STR && nm_watermark_parse(reply->str, &wm, NULL) != NM_OK)
+            wm = (struct nm_watermark){.next = 0, .event_ms = -1}; /* its owner says so */
         peer->next = wm.next;
         peer->event_ms = wm.event_ms;
         behind = behind || peer->next < peer->until;
@@ -105,7 +128,9 @@ enum nm_status nm_group_begin(struct nm_runtime *rt, struct nm_error *err)
     append_looks(&rt->peers);
     status = nm_redis_exec(rt->redis, &rt->peers.pipe, err);
     if (status == NM_OK)
-        take_looks(rt, true);
+        status = wait_for_lost(rt, err);
+    if (status == NM_OK)
+        take_looks(rt);
     return status;
 }
 
@@ -116,7 +141,7 @@ enum nm_status nm_group_advance(struct nm_runtime *rt, struct nm_error *err)
         if (!nm_pipe_done(&peers->pipe))
             return NM_OK;
         peers->waiting = false;
-        take_looks(rt, false);
+        take_looks(rt);
         nm_pause_ahead(rt);
     }
     if (!peers->replaying || nm_boottime_ms() < peers->at_ms)

@@ -94,7 +94,7 @@ void nm_drop_all(struct nm_runtime *rt)
         nm_redis_close(rt->redis);
         rt->redis = NULL;
     }
-    rt->wm_waiting = rt->peers.waiting = rt->observer.waiting = false;
+    rt->wm_waiting = rt->wm_looks = rt->peers.waiting = rt->observer.waiting = false;
     nm_sets_reset(rt);
     nm_assignment_drop(rt);
 }

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define LOOK_MS 1000 /* between two questions whether wm is still what it was, while nothing moves it */
+
 /* ---- wm ---- */
 
 static bool take_spans(struct nm_runtime *rt, struct nm_work *work)
@@ -48,13 +50,21 @@ static void take_finished(struct nm_runtime *rt)
     }
 }
 
+/* An empty string: the script's word for no watermark. */
+static enum nm_status is_moved(const struct nm_partition *part, const struct nm_reply *now, struct nm_error *err)
+{
+    if (now->len == 0)
+        return nm_fail(err, NM_RETRY, "Redis has no watermark of partition %d any more", part->id);
+    return nm_fail(err, NM_RETRY,
+                   "the watermark of partition %d reads '%.60s' and not '%.60s': another instance moved it", part->id,
+                   now->str, part->wm_text);
+}
+
 enum nm_status nm_position_moved(struct nm_partition *part, const struct nm_reply *reply, struct nm_error *err)
 {
     const struct nm_reply *value = nm_reply_at(reply, 1);
     if (nm_reply_int(nm_reply_at(reply, 0), 0) != 1)
-        return nm_fail(err, NM_RETRY,
-                       "the watermark of partition %d reads '%.60s' and not '%.60s': another instance moved it",
-                       part->id, value->str, part->wm_text);
+        return is_moved(part, value, err);
     enum nm_status status = nm_watermark_parse(value->str, &part->wm, err);
     if (status == NM_OK && value->len >= sizeof part->wm_text)
         status = nm_fail(err, NM_FATAL, "a watermark of %zu bytes", value->len);
@@ -62,6 +72,48 @@ enum nm_status nm_position_moved(struct nm_partition *part, const struct nm_repl
         memcpy(part->wm_text, value->str, value->len + 1);
         part->has_wm = true;
         part->done = part->wm.next;
+    }
+    return status;
+}
+
+static bool has_wm(const struct nm_runtime *rt, const struct nm_partition *part)
+{
+    return !rt->worker->inputs[part->input].rebuild && !part->held;
+}
+
+static void append_get(struct nm_pipe *pipe, const struct nm_partition *part)
+{
+    (void)nm_pipe_command(pipe, 2);
+    nm_pipe_str(pipe, "GET");
+    nm_pipe_str(pipe, part->key);
+}
+
+/* An emptied Redis keeps its connections, and an idle worker moves nothing that could tell. */
+static enum nm_status look(struct nm_runtime *rt, struct nm_error *err)
+{
+    bool quiet = rt->n_works == 0 && rt->rebalance == NM_REBALANCE_NONE && rt->resolved && !rt->verifying;
+    if (!quiet || nm_boottime_ms() - rt->wm_asked_ms < LOOK_MS)
+        return NM_OK;
+    rt->wm_asked_ms = nm_boottime_ms();
+    for (size_t i = 0; i < rt->n_parts; i++)
+        if (has_wm(rt, &rt->part[i]))
+            append_get(&rt->wm_pipe, &rt->part[i]);
+    rt->wm_looks = rt->wm_waiting = rt->wm_pipe.n_commands > 0;
+    return nm_redis_submit(rt->redis, &rt->wm_pipe, err);
+}
+
+static enum nm_status read_look(struct nm_runtime *rt, struct nm_error *err)
+{
+    size_t at = 0;
+    enum nm_status status = NM_OK;
+    rt->wm_waiting = rt->wm_looks = false;
+    for (size_t i = 0; status == NM_OK && i < rt->n_parts; i++) {
+        const struct nm_partition *part = &rt->part[i];
+        if (!has_wm(rt, part))
+            continue;
+        const struct nm_reply *reply = nm_pipe_reply(&rt->wm_pipe, at++);
+        if (strcmp(reply->str, part->wm_text) != 0)
+            status = is_moved(part, reply, err);
     }
     return status;
 }
@@ -78,7 +130,8 @@ static enum nm_status ask_wm(struct nm_runtime *rt, struct nm_error *err)
             nm_watermark_append(&rt->wm_pipe, part->key, part->wm_text, &part->next);
     }
     if (rt->wm_pipe.n_commands == 0)
-        return NM_OK;
+        return look(rt, err);
+    rt->wm_asked_ms = nm_boottime_ms();
     rt->wm_waiting = true;
     return nm_redis_submit(rt->redis, &rt->wm_pipe, err);
 }
@@ -133,7 +186,7 @@ enum nm_status nm_positions_advance(struct nm_runtime *rt, bool *idle, struct nm
     if (rt->wm_waiting) {
         if (!nm_pipe_done(&rt->wm_pipe))
             return NM_OK;
-        status = read_wm(rt, err);
+        status = rt->wm_looks ? read_look(rt, err) : read_wm(rt, err);
         if (status == NM_OK)
             status = commit_in_time(rt, err);
     }
@@ -167,6 +220,27 @@ enum nm_status nm_positions_adopt(struct nm_runtime *rt, struct nm_error *err)
     return status;
 }
 #endif
+
+/* ---- whether the state stands ---- */
+
+void nm_state_ask(struct nm_runtime *rt, struct nm_work *work)
+{
+    work->n_looks = 0;
+    for (size_t i = 0; i < work->n_spans; i++)
+        if (has_wm(rt, &rt->part[work->span[i].part])) {
+            append_get(work->batch.pipe, &rt->part[work->span[i].part]);
+            work->n_looks++;
+        }
+}
+
+enum nm_status nm_state_check(const struct nm_work *work, struct nm_error *err)
+{
+    const struct nm_pipe *replies = work->batch.replies;
+    for (size_t i = replies->n_commands - work->n_looks; i < replies->n_commands; i++)
+        if (nm_pipe_reply(replies, i)->type == NM_REPLY_NIL)
+            return nm_fail(err, NM_RETRY, "Redis lost its watermarks under a batch of %zu", work->batch.n_items);
+    return NM_OK;
+}
 
 /* ---- commit ---- */
 
@@ -225,7 +299,7 @@ enum nm_status nm_commit_beginning(struct nm_runtime *rt, struct nm_error *err)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)rt->n_parts + 1);
     for (size_t i = 0; i < rt->n_parts; i++)
-        if (rt->part[i].rolled_back && !rt->part[i].held)
+        if ((rt->part[i].rolled_back || rt->part[i].lost) && !rt->part[i].held)
             add_commit(rt, list, &rt->part[i]);
     rd_kafka_resp_err_t code = list->cnt ? rd_kafka_commit(rt->consumer, list, 0) : RD_KAFKA_RESP_ERR_NO_ERROR;
     rd_kafka_topic_partition_list_destroy(list);

@@ -407,5 +407,7 @@ enum nm_status nm_resume_rebuilt(struct nm_runtime *rt, struct nm_error *err)
     if (!changed)
         return NM_OK;
     enum nm_status status = make_wm(rt, err);
+    if (status == NM_OK)
+        status = nm_commit_beginning(rt, err);
     return status == NM_OK ? fetch_from_positions(rt, err) : status;
 }

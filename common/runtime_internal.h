@@ -126,6 +126,7 @@ struct nm_work {
     rd_kafka_resp_err_t first_failure;
     struct nm_span *span;
     size_t n_spans;
+    size_t n_looks;        /* of nm_state_ask(), behind the last step's commands */
     struct nm_runtime *rt; /* for its delivery reports */
 };
 
@@ -178,7 +179,8 @@ struct nm_runtime {
     size_t in_flight_items, in_flight_bytes;
     int64_t full_since_ms; /* boot time; 0: the window has room */
 
-    struct nm_pipe wm_pipe; /* the move of wm that is in flight */
+    struct nm_pipe wm_pipe; /* the move of wm, or the look at it, that is in flight */
+    int64_t wm_asked_ms;
     int64_t last_commit_ms;
 
     struct nm_pipe set_pipe; /* the look into the sets that is in flight */
@@ -198,7 +200,7 @@ struct nm_runtime {
     bool window_paused; /* all partitions, since the window is full */
     bool closing;
     bool rebalance_lost;
-    bool wm_waiting;
+    bool wm_waiting, wm_looks;
     bool set_waiting, set_more;
     bool kafka_down; /* the client said that no broker answers */
 };
@@ -263,6 +265,10 @@ void nm_guard_end(struct nm_runtime *rt);
 NM_MUST_USE enum nm_status nm_positions_advance(struct nm_runtime *rt, bool *idle, struct nm_error *err);
 NM_MUST_USE enum nm_status nm_commit(struct nm_runtime *rt, bool wait, struct nm_error *err);
 NM_MUST_USE enum nm_status nm_commit_beginning(struct nm_runtime *rt, struct nm_error *err);
+/* Behind a step's commands: whether wm is there. An emptied Redis keeps its connections, and what is composed from what
+ * little it knows then must not be sent. NM_RETRY: it is gone. */
+void nm_state_ask(struct nm_runtime *rt, struct nm_work *work);
+NM_MUST_USE enum nm_status nm_state_check(const struct nm_work *work, struct nm_error *err);
 void nm_on_committed(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list, void *opaque);
 /* Reads the answer to nm_watermark_append() for a partition. */
 NM_MUST_USE enum nm_status nm_position_moved(struct nm_partition *part, const struct nm_reply *reply,

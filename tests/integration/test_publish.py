@@ -7,6 +7,7 @@ import pytest
 
 from support.articles import (article, count, ident, latest, log_lines, message, put, put_articles, put_many, read,
                               retraction, revision_of, stop, titles, wait_count)
+from support.facets import cached, facet, heat, put_facets, settle_all, story
 from support.waiting import until
 
 
@@ -141,34 +142,6 @@ def test_changed_option_makes_a_newer_record_of_the_same_article(one, workers):
 
 # ---- facets, leads and members
 
-def facet(number, name, revision, data):
-    """(key, value) of a facet/1."""
-    return ident(number), json.dumps({"id": ident(number), "facet": name, "revision": revision, "data": data})
-
-
-def story(lead, *others):
-    return {"story": {"id": ident(77), "lead": ident(lead), "size": 1 + len(others)},
-            "related": [{"id": ident(n), "score": 0.5} for n in others], "links": []}
-
-
-def facet_headers(ns, value):
-    """As a worker sends them: a touch has no revision."""
-    headers = [("nm-schema", "facet/1"), ("nm-ns", ns.name)]
-    try:
-        return [*headers, ("nm-revision", str(json.loads(value)["revision"]))]
-    except (ValueError, KeyError, TypeError):
-        return headers
-
-
-def put_facets(ns, *facets, check=None):
-    put(ns, "facets", [(key, value, None, facet_headers(ns, value)) for key, value in facets], check=check)
-
-
-def settle_all(ns):
-    ns.wait_done("publish", "normalized")
-    ns.wait_done("publish", "facets")
-
-
 def newest(ns):
     """{number: the newest record, None for a tombstone}"""
     return {int(key, 16): record.value and json.loads(record.value) for key, record in latest(ns).items()}
@@ -176,10 +149,8 @@ def newest(ns):
 
 @pytest.mark.parametrize("facets_first", [False, True])
 def test_facets_are_merged_in_any_order(one, workers, facets_first):
-    image = {"url": "https://cdn.harbour-gazette.example/a.jpg", "state": "cached", "isCached": True, "width": 640,
-             "height": 480, "type": "image/png", "bytes": 7, "sha256": "0" * 64}
-    facets = [facet(1, "heat", 10, {"heat": 126, "asOf": "2031-04-12T06:00:00Z", "parts": []}),
-              facet(1, "heat", 9, {"heat": 5, "asOf": "2031-04-12T05:00:00Z", "parts": []}),
+    image = cached("https://cdn.harbour-gazette.example/a.jpg")
+    facets = [facet(1, "heat", 10, heat(126)), facet(1, "heat", 9, heat(5)),
               facet(1, "related", 10, story(1)), facet(1, "images", 10, {"images": [image]})]
     item = article(1, 1000, images=[{"url": image["url"], "width": 1200, "height": 630}])
     worker = workers.start("publish", one.config)
@@ -236,7 +207,7 @@ BAD_FACETS = [
 def test_bad_facets_become_dead_letters_and_the_partition_goes_on(one, workers):
     put_articles(one, article(1, 1000))
     put_facets(one, *[(key, value) for key, value, _ in BAD_FACETS], check=False)
-    put_facets(one, facet(1, "heat", 10, {"heat": 7, "asOf": "2031-04-12T06:00:00Z", "parts": []}))
+    put_facets(one, facet(1, "heat", 10, heat(7)))
     worker = workers.start("publish", one.config)
     settle_all(one)
     assert newest(one)[1]["heat"] == 7

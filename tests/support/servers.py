@@ -184,6 +184,12 @@ class Redis:
         shutil.copytree(snapshot, data)
         self.start()
 
+    def lose_everything(self):
+        """Kills the server and starts it on the same port without its data."""
+        self.kill()
+        shutil.rmtree(self.folder / "appendonlydir")
+        self.start()
+
     def close(self, keep=False):
         if self.process is not None:
             self.kill()

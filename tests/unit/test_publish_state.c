@@ -386,6 +386,26 @@ static void back__older_record_after_a_newer_one_leaves_no_mark(void **state)
     assert_string_equal(apply('a', 100, "article", usual).sent, "");
 }
 
+/* An event that came after the loss and before it was noticed: what was made of it says too little. */
+static void back__composition_from_an_emptied_state_is_quieted(void **state)
+{
+    (void)state;
+    struct how behind = {.catching_up = true};
+    struct outcome early = apply('a', 100, "article", usual);
+    assert_false(early.quiet);
+    assert_int_equal(back(5000, "r"), 0);
+    assert_int_equal(back(6000, ""), 0); /* the first one's facets are enough to wait for */
+    struct outcome out = apply('a', 100, "article", behind);
+    assert_true(out.quiet && out.back && out.rev > early.rev);
+    assert_true(apply('a', 100, "article", usual).quiet); /* still without its story */
+    out = apply('r', 7, "r", usual);
+    assert_false(out.quiet);
+    assert_string_equal(out.sent, ""); /* what the stream says is unknown */
+    assert_int_equal(mark(out.rev, ME), 1);
+    (void)back(6000, "r");
+    assert_false(apply('h', 7, "1", usual).back); /* reported: it is on the stream, whatever comes below it */
+}
+
 /* ---- what is written only while the revision is the newest ---- */
 
 static void card__is_written_while_the_revision_is_the_newest(void **state)
@@ -467,6 +487,7 @@ int main(void)
         cmocka_unit_test_setup(back__nothing_is_sent_until_caught_up, fresh),
         cmocka_unit_test_setup(back__awaits_the_facets_that_it_had_for_an_hour, fresh),
         cmocka_unit_test_setup(back__older_record_after_a_newer_one_leaves_no_mark, fresh),
+        cmocka_unit_test_setup(back__composition_from_an_emptied_state_is_quieted, fresh),
         cmocka_unit_test_setup(card__is_written_while_the_revision_is_the_newest, fresh),
         cmocka_unit_test_setup(card__is_untold_until_its_touches_are_reported, fresh),
         cmocka_unit_test_setup(lists__move_with_the_newest_revision_only, fresh),

@@ -125,11 +125,16 @@ struct nm_script pb_mark_script = {
 };
 
 /* A lower revision after a higher one by offset is what a late sender left behind: then no mark, so that the record is
- * sent again. */
+ * sent again. Or somebody composed before the loss was noticed, from what little there was: then the id is quiet, too.
+ */
 struct nm_script pb_back_script = {
     .name = "publish.back",
-    .source = "local have = tonumber(redis.call('HGET', KEYS[1], 'rev') or '0')\n"
-              "if tonumber(ARGV[1]) < have then return redis.call('HDEL', KEYS[1], 'sent') end\n"
+    .source = "local h = redis.call('HMGET', KEYS[1], 'rev', 'srev', 'back')\n"
+              "if h[1] and tonumber(ARGV[1]) < tonumber(h[1]) then\n"
+              "  redis.call('HDEL', KEYS[1], 'sent')\n"
+              "  if h[1] ~= h[2] and not h[3] then redis.call('HSET', KEYS[1], 'back', ARGV[3] .. ':') end\n"
+              "  return 0\n"
+              "end\n"
               "redis.call('HSET', KEYS[1], 'rev', ARGV[1], 'srev', ARGV[1], 'sent', ARGV[2], 'back', ARGV[3] .. ':')\n"
               "redis.call('PEXPIRE', KEYS[1], ARGV[4])\n"
               "return 1\n",

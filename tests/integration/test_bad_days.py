@@ -1,0 +1,152 @@
+"""Bad days of an operator: a deploy that fails every event, events of the largest size that nobody can read, and an
+input stream that is made anew under working workers."""
+
+import hashlib
+import json
+
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import NewTopic
+
+from support.articles import count, log_lines, read, refused, stop, wait_log
+from support.waiting import until
+
+
+@pytest.fixture
+def one(new_namespace):
+    return new_namespace(partitions=1).create_topics()
+
+
+def event(n, title=None):
+    url = f"https://ostmark-post.example/news/{n}"
+    return url, json.dumps({"url": url, "title": title or f"Item {n}"})
+
+
+def numbers(ns):
+    return sorted(int(json.loads(m.value)["webUrl"].rsplit("/", 1)[1]) for m in read(ns, "normalized"))
+
+
+# ---- a deploy
+
+# What reads nothing of our events: every one of them has no URL any more.
+BAD = ("--set", "normalize.rules=2", "--set", "normalize.builtInMapping=false", "--set", "normalize.mapping.url=/nowhere",
+       "--set", "normalize.mapping.title=/title")
+
+
+def test_deploy_that_fails_every_event_stops_and_the_mended_one_loses_nothing(new_namespace, workers):
+    ns = new_namespace(partitions=2).create_topics()
+    good = workers.start("normalize", ns.config)
+    ns.produce("raw", [event(n) for n in range(40)])
+    ns.wait_done("normalize", "raw")
+    stop(good)
+    done = ns.committed(ns.group("normalize"), "raw")
+
+    ns.produce("raw", [event(n) for n in range(40, 640)])
+    fleet = [workers.start("normalize", ns.config, *BAD) for _ in range(2)]
+    for worker in fleet:
+        assert worker.wait(40) == 1
+        assert "no_url" in (last := log_lines(worker, "stop")[-1]["msg"]) and "runtime.breaker" in last, last
+    again = workers.start("normalize", ns.config, *BAD)  # as a supervisor does
+    assert again.wait(40) == 1
+    assert count(ns, "dead") == 0
+    assert ns.committed(ns.group("normalize"), "raw") == done
+    assert {p: int(words[0]) for p, words in ns.wm(ns.group("normalize"), "raw").items()} == done
+
+    fleet = [workers.start("normalize", ns.config, "--set", "normalize.rules=3") for _ in range(2)]
+    ns.wait_done("normalize", "raw")
+    assert numbers(ns) == list(range(640))
+    assert count(ns, "dead") == 0
+    for worker in fleet:
+        stop(worker)
+
+
+# ---- events of the largest size
+
+RAW_LIMIT = 1114112
+ROOM = RAW_LIMIT - 200  # what the raw stream takes of a value, with key and frame
+
+
+def send_large(ns, *values):
+    """Whatever the broker takes: its limit is that of the topic."""
+    producer = ns.producer(**{"message.max.bytes": 4000000})
+    for value in values:
+        producer.produce(ns.topic["raw"], value, b"key")
+        assert producer.flush(30) == 0
+    return values
+
+
+@pytest.mark.parametrize("dead_limit, whole", [(2097152, True), (1048576, False), (262144, False)])
+def test_largest_event_that_is_no_json_becomes_a_dead_letter(new_namespace, workers, dead_limit, whole):
+    ns = new_namespace(partitions=1, options={"streams": {"dead": {"maxMessageBytes": dead_limit}}})
+    ns.create_topics(config={"dead": {"max.message.bytes": str(dead_limit)}})
+    # below normalize.maxBytes the parser speaks, above it the limit
+    values = send_large(ns, b"x" * 1048576, b"x" * ROOM, b"[" * ROOM)
+    ns.produce("raw", [event(1)])
+    worker = workers.start("normalize", ns.config)
+    ns.wait_done("normalize", "raw")
+    assert numbers(ns) == [1]
+    letters = read(ns, "dead")
+    assert [letter.headers["nm-code"].decode() for letter in letters] == ["not_json", "too_big", "too_big"]
+    for letter, value in zip(letters, values):
+        assert letter.key == b"key"
+        if whole:
+            assert letter.value == value and "nm-value-bytes" not in letter.headers
+        else:
+            assert letter.value == value[:65536]
+            assert letter.headers["nm-value-bytes"] == str(len(value)).encode()
+            assert letter.headers["nm-value-sha256"] == hashlib.sha256(value).hexdigest().encode()
+    stop(worker)
+
+
+# ---- the input stream, under working workers
+
+def recreate(ns):
+    admin, name = ns.kafka.admin(), ns.topic["raw"]
+    admin.delete_topics([name])[name].result(30)
+    until(lambda: name not in admin.list_topics(timeout=10).topics, 20, "the topic is gone")
+    admin.create_topics([NewTopic(name, 1, 1)])[name].result(30)
+    until(lambda: name in (known := admin.list_topics(timeout=10).topics) and len(known[name].partitions) == 1, 20,
+          "the topic is there again")
+
+
+@pytest.mark.parametrize("n", [5, 50])
+def test_stream_recreated_under_a_working_worker_is_noticed(one, workers, n):
+    """Shorter or longer than before."""
+    worker = workers.start("normalize", one.config)
+    one.produce("raw", [event(i) for i in range(10)])
+    one.wait_done("normalize", "raw")
+    recreate(one)
+    one.produce("raw", [event(i) for i in range(100, 100 + n)])
+    text = refused(worker, "recreated", one.topic["raw"] + "/0", "runtime.onGap", timeout_s=40)
+    assert "\n" not in text
+    assert numbers(one) == list(range(10))
+    worker = workers.start("normalize", one.config, "--set", "runtime.onGap=oldest")
+    one.wait_done("normalize", "raw")
+    assert numbers(one) == [*range(10), *range(100, 100 + n)]
+    stop(worker)
+
+
+def test_stream_recreated_under_a_working_worker_that_may_go_on(one, workers):
+    worker = workers.start("normalize", one.config, "--set", "runtime.onGap=oldest")
+    one.produce("raw", [event(i) for i in range(10)])
+    one.wait_done("normalize", "raw")
+    recreate(one)
+    one.produce("raw", [event(i) for i in range(100, 150)])
+    wait_log(worker, "stream.gap", timeout_s=40)
+    until(lambda: numbers(one) == [*range(10), *range(100, 150)], 20, lambda: f"all of it, not {numbers(one)}")
+    stop(worker)
+
+
+def test_retention_overtakes_a_worker_that_stands_still(one, workers):
+    worker = workers.start("normalize", one.config)
+    one.produce("raw", [event(i) for i in range(10)])
+    one.wait_done("normalize", "raw")
+    assert worker.pause()
+    one.produce("raw", [event(i) for i in range(10, 2000)])
+    admin = one.kafka.admin()
+    for future in admin.delete_records([TopicPartition(one.topic["raw"], 0, 1990)]).values():
+        future.result(30)
+    until(lambda: one.watermarks("raw")[0][0] == 1990, 20, "the stream begins later")
+    worker.resume()
+    text = refused(worker, "retention", one.topic["raw"] + "/0", "1990", "runtime.onGap", timeout_s=40)
+    assert "\n" not in text
