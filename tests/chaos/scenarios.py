@@ -38,16 +38,17 @@ SHORT = {scenario.name: scenario for scenario in (
     Scenario("mixed", events=5000, kills=8, redis_restarts=1, rollbacks=2, broker_kills=1, zombies=2, joins=3),
 )}
 
+_MUCH = {"backlog": 20_000, "limit_s": 3600, "quiet_s": 300}
 LONG = {scenario.name: scenario for scenario in (
-    Scenario("kill", events=200_000, kills=200, backlog=20_000, options=SLOW_REPORTS),
-    Scenario("redis", events=200_000, redis_restarts=20, backlog=20_000),
-    Scenario("rollback", events=200_000, rollbacks=20, crash_share=0.25, backlog=20_000),
-    Scenario("broker", events=200_000, broker_kills=10, backlog=20_000),
-    Scenario("zombie", events=200_000, zombies=10, zombie_s=20, session_ms=6000, instances=3, backlog=20_000),
-    Scenario("join", events=200_000, joins=40, backlog=20_000),
-    Scenario("calm", events=100_000, instances=3, late_ms=400, backlog=20_000, options=LARGE_BATCHES),
-    Scenario("mixed", events=200_000, kills=200, redis_restarts=10, rollbacks=20, broker_kills=10, zombies=10,
-             crash_share=0.25, zombie_s=20, session_ms=6000, joins=20, instances=3, backlog=20_000),
+    Scenario("kill", events=200_000, facet_share=0.3, kills=200, options=SLOW_REPORTS, **_MUCH),
+    Scenario("redis", events=60_000, redis_restarts=20, **_MUCH),
+    Scenario("rollback", events=60_000, rollbacks=20, crash_share=0.25, **_MUCH),
+    Scenario("broker", events=60_000, broker_kills=10, **_MUCH),
+    Scenario("zombie", events=60_000, zombies=10, zombie_s=20, session_ms=6000, instances=3, **_MUCH),
+    Scenario("join", events=60_000, joins=40, **_MUCH),
+    Scenario("calm", events=60_000, instances=3, late_ms=400, options=LARGE_BATCHES, **_MUCH),
+    Scenario("mixed", events=100_000, kills=200, redis_restarts=10, rollbacks=20, broker_kills=10, zombies=10,
+             crash_share=0.25, zombie_s=20, session_ms=6000, joins=20, instances=3, **_MUCH),
 )}
 
 # Each deliberate mistake with the fault that shows it, and the crash points at which it does harm. Leads composed by
