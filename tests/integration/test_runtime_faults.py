@@ -354,3 +354,18 @@ def test_json_of_records_is_what_redis_holds(one, workers, redis):
             assert json.loads(state[b"a"][16:])["title"] == json.loads(record.value)["title"]
             # a composition that looked the same took a revision and was not sent
             assert state[b"rev"] == state[b"srev"] and int(state[b"srev"]) >= revision_of(record)
+
+
+def test_redis_that_hangs_at_the_start_is_waited_for_without_the_watchdog(one, workers, redis):
+    """The smallest runtime.stallMs that the other limits allow."""
+    sets = ["redis.connectTimeoutMs=500", "redis.commandTimeoutMs=2500", "runtime.stallMs=3001"]
+    redis.process.send_signal(signal.SIGSTOP)
+    try:
+        worker = workers.start("publish", one.config, *[part for each in sets for part in ("--set", each)])
+        wait_log(worker, "retry", least=2, timeout_s=30)
+    finally:
+        redis.process.send_signal(signal.SIGCONT)
+    put_many(one, range(10), 1000)
+    one.wait_done("publish", "normalized")
+    assert sorted(titles(one)) == list(range(10))
+    stop(worker)

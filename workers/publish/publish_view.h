@@ -35,7 +35,7 @@ struct publish { /* the worker's context; the options come first */
     char instance[17], keep_ms[24], expect[4]; /* expect: letters of publish.expect */
     size_t room;                               /* most bytes of a record's value */
     struct nm_buf scratch;
-    unsigned long long n_dropped; /* related ones that did not fit, since the start */
+    struct nm_series *dropped; /* related ones that did not fit */
 };
 
 /* Ids in the order of a batch, each with what belongs to it: an open table in the batch's arena. */
