@@ -37,9 +37,6 @@ static const struct property consumer[] = {
     {"fetch.wait.max.ms", "100"},
     {"queued.min.messages", "10000"},
     {"queued.max.messages.kbytes", "16384"},
-    /* Of one answer for all partitions, compressed: the queue may be passed by it, unpacked. A larger message comes
-       too. */
-    {"fetch.max.bytes", "2097152"},
     {"check.crcs", "true"},
 };
 

@@ -276,22 +276,24 @@ static void write_due(int64_t now_ms)
     }
 }
 
-static void log_line(enum nm_log_level level, const char *event, const struct nm_where *where, const char *fmt,
-                     va_list args)
+/* All of `saying` but its text. */
+static void log_line(struct nm_saying saying, const char *fmt, va_list args)
 {
     int saved_errno = errno;
     struct message message;
     struct nm_repeat displaced;
     int64_t now_ms = nm_boottime_ms();
     format_message(&message, fmt, args);
+    saying.text = message.text;
+    saying.len = message.len;
     write_due(now_ms);
     (void)pthread_mutex_lock(&repeats_lock);
-    bool new = nm_repeats_new(&repeats, level, event, message.text, message.len, where, now_ms, &displaced);
+    bool new = nm_repeats_new(&repeats, &saying, now_ms, &displaced);
     (void)pthread_mutex_unlock(&repeats_lock);
     if (new &&displaced.n > 0)
         write_repeat(&displaced);
     if (new)
-        write_line(level, event, &message, where, 0);
+        write_line(saying.level, saying.event, &message, saying.where, 0);
     errno = saved_errno;
 }
 
@@ -311,7 +313,17 @@ void nm_log(enum nm_log_level level, const char *event, const char *fmt, ...)
         return;
     va_list args;
     va_start(args, fmt);
-    log_line(level, event, NULL, fmt, args);
+    log_line((struct nm_saying){.level = level, .event = event}, fmt, args);
+    va_end(args);
+}
+
+void nm_log_again(enum nm_log_level level, const char *event, const char *fmt, ...)
+{
+    if (!nm_log_enabled(level))
+        return;
+    va_list args;
+    va_start(args, fmt);
+    log_line((struct nm_saying){.level = level, .event = event, .any_numbers = true}, fmt, args);
     va_end(args);
 }
 
@@ -321,6 +333,6 @@ void nm_log_at(enum nm_log_level level, const char *event, const struct nm_where
         return;
     va_list args;
     va_start(args, fmt);
-    log_line(level, event, where, fmt, args);
+    log_line((struct nm_saying){.level = level, .event = event, .where = where}, fmt, args);
     va_end(args);
 }

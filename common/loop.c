@@ -129,9 +129,8 @@ static enum nm_status recover(struct nm_runtime *rt, const struct nm_error *why,
 {
     rt->failures++;
     nm_observe_retry(rt, why);
-    if ((rt->failures & (rt->failures - 1)) == 0) /* the 1st, 2nd, 4th, ... in a row */
-        nm_log(NM_WARN, "retry", "%s; dropping what is in memory and going on from the watermark (%u in a row)",
-               why->msg, rt->failures);
+    nm_log_again(NM_WARN, "retry", "%s; dropping what is in memory and going on from the watermark (%u in a row)",
+                 why->msg, rt->failures);
     nm_drop_all(rt);
     return idle(rt, backoff_ms(rt->failures), err);
 }

@@ -64,6 +64,11 @@ void nm_observe_phase(struct nm_runtime *rt, enum nm_phase next)
     ob->phase_at_ns = now_ns;
 }
 
+void nm_observe_beat(struct nm_runtime *rt)
+{
+    nm_watchdog_beat(rt->observer.watchdog);
+}
+
 void nm_observe_retry(struct nm_runtime *rt, const struct nm_error *why)
 {
     struct nm_observer *ob = &rt->observer;

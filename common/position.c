@@ -148,7 +148,7 @@ static enum nm_status read_wm(struct nm_runtime *rt, struct nm_error *err)
         return status;
     NM_FAULT(NM_POINT_WM_WRITTEN);
     if (rt->failures)
-        nm_log(NM_INFO, "recovered", "going on after %u failures", rt->failures);
+        nm_log_again(NM_INFO, "recovered", "going on after %u failures", rt->failures);
     rt->failures = 0;
     return NM_OK;
 }

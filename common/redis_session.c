@@ -59,10 +59,12 @@ enum nm_status nm_redis_reconnect(struct nm_runtime *rt, struct nm_error *err)
     char warning[300] = "";
     NM_AUTO(nm_redis_close) struct nm_redis *redis = NULL;
     enum nm_status status = nm_redis_open(&rt->settings, &redis, warning, err);
+    nm_observe_beat(rt);
     if (status == NM_OK)
         status = nm_redis_load(redis, rt->scripts, rt->n_scripts, err);
     if (status == NM_OK)
         status = check_clock(rt, redis, err);
+    nm_observe_beat(rt);
     if (status == NM_OK)
         status = check_format(rt, redis, err);
     if (status == NM_OK && rt->worker->connected)

@@ -122,6 +122,7 @@ static enum nm_status read_ends(struct nm_runtime *rt, struct nm_error *err)
     for (size_t i = 0; status == NM_OK && i < rt->n_parts; i++) {
         struct nm_partition *part = &rt->part[i];
         struct nm_resume_facts *facts = &part->facts;
+        nm_observe_beat(rt);
         status = nm_kafka_ends(rt->consumer, nm_partition_topic(rt, part), part->id, NM_KAFKA_WAIT_MS, &facts->oldest,
                                &facts->end, err);
         if (status == NM_OK)
@@ -289,14 +290,17 @@ static enum nm_status fetch_from_positions(struct nm_runtime *rt, struct nm_erro
 static enum nm_status begin(struct nm_runtime *rt, struct nm_error *err)
 {
     enum nm_status status = decide(rt, err);
+    nm_observe_beat(rt);
     if (status == NM_OK)
         plan_rebuild(rt);
     if (status == NM_OK)
         status = make_wm(rt, err);
     if (status == NM_OK)
         status = nm_commit_beginning(rt, err);
+    nm_observe_beat(rt);
     if (status == NM_OK)
         status = nm_group_begin(rt, err);
+    nm_observe_beat(rt);
     if (status == NM_OK)
         status = fetch_from_positions(rt, err);
     return status == NM_OK ? nm_guard_begin(rt, err) : status;

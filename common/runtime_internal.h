@@ -317,6 +317,7 @@ void nm_observe_close(struct nm_runtime *rt);
 int64_t nm_observe_clock_ns(void); /* monotonic */
 /* The loop goes over to another phase; the time since the last call belongs to the one before. */
 void nm_observe_phase(struct nm_runtime *rt, enum nm_phase next);
+void nm_observe_beat(struct nm_runtime *rt); /* to the watchdog, between two waits */
 void nm_observe_retry(struct nm_runtime *rt, const struct nm_error *why);
 void nm_observe_done(struct nm_runtime *rt, const struct nm_work *work);
 /* Several times a second: beats, reports, announces. */

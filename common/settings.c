@@ -171,7 +171,7 @@ const struct nm_option nm_common_options[] = {
      "How long a stopping worker may finish and deliver what it has begun."},
     {"runtime.stopMs", NM_OPT_INT, FIELD(runtime.stop_ms), "10000", 100, 600000, NULL, NULL,
      "A worker that has not stopped by then ends at once with exit code 1."},
-    {"runtime.stallMs", NM_OPT_INT, FIELD(runtime.stall_ms), "30000", 1000, 3600000, NULL, NULL,
+    {"runtime.stallMs", NM_OPT_INT, FIELD(runtime.stall_ms), "30000", 3000, 3600000, NULL, NULL,
      "A worker whose thread is stuck for so long ends with exit code 1; without progress for so long /livez says 503."},
     {"runtime.start", NM_OPT_STR, FIELD(runtime.start), "oldest", 1, 64, NULL, check_start,
      "Where a consumer group without committed offsets begins: oldest, newest, or a time such as 2026-01-31T12:00:00Z."},
@@ -229,6 +229,19 @@ static enum nm_status name_stream(struct nm_settings *settings, enum nm_stream s
     return NM_OK;
 }
 
+/* The worker's thread waits for a connection, and for the first answers on it, without coming round. A server that does
+ * not answer ends that wait at the first limit, so this is the longest one that means nothing. */
+static enum nm_status check_stall(const struct nm_settings *settings, struct nm_error *err)
+{
+    long long wait_ms = settings->redis.connect_timeout_ms + settings->redis.command_timeout_ms;
+    if (settings->runtime.stall_ms > wait_ms)
+        return NM_OK;
+    return nm_fail(err, NM_CONFIG,
+                   "runtime.stallMs is %lld, but a worker may wait %lld ms for Redis (redis.connectTimeoutMs and "
+                   "redis.commandTimeoutMs): make it larger than that",
+                   settings->runtime.stall_ms, wait_ms);
+}
+
 enum nm_status nm_settings_finish(struct nm_settings *settings, struct nm_error *err)
 {
     struct nm_stream_settings *stream = settings->stream;
@@ -250,7 +263,7 @@ enum nm_status nm_settings_finish(struct nm_settings *settings, struct nm_error 
                                "streams.%s.name and streams.%s.name are both '%s': each stream needs "
                                "a topic of its own",
                                stream_words[i], stream_words[j], stream[i].name);
-    return NM_OK;
+    return check_stall(settings, err);
 }
 
 void nm_settings_clear(struct nm_settings *settings)

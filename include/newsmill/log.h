@@ -28,6 +28,11 @@ void nm_log(enum nm_log_level level, const char *event, const char *fmt, ...) __
 void nm_log_at(enum nm_log_level level, const char *event, const struct nm_where *where, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* For what comes again and again with other numbers in it (how often, for how long): texts that differ only in their
+ * digits are the same, and the line about the repeats has the numbers of the last one. */
+void nm_log_again(enum nm_log_level level, const char *event, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /* Writes the lines about repeats whose time is over; every log call does so too. To be called about once a second, so
  * that they come although nothing else is logged. Cheap. */
 void nm_log_tick(void);

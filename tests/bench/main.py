@@ -21,11 +21,11 @@ from support.servers import ROOT
 from . import machine, report
 from .rig import INPUTS, Rig, say
 
-NAMES = ("memory", "scale")
+NAMES = {"memory": "memory", "scale": "scale", "pass": "pass_through", "latency": "latency"}  # and their modules
 
 
 def modules():
-    return {name: importlib.import_module(f"bench.{name}") for name in NAMES}
+    return {name: importlib.import_module(f"bench.{module}") for name, module in NAMES.items()}
 
 
 def arguments(known):

@@ -231,7 +231,7 @@ def test_the_endpoint_can_be_switched_off(ns, workers):
 
 
 def test_a_frozen_worker_is_not_taken_for_stuck(ns, workers):
-    worker = workers.start("publish", ns.config, "--set", "runtime.stallMs=1000")
+    worker = workers.start("publish", ns.config, "--set", "runtime.stallMs=4000")
     announced(ns, worker)
     assert worker.pause()
     until(lambda: any(row["state"] == "silent" for row in ps(ns)), 30, "it is silent", every_s=0.2)

@@ -146,9 +146,25 @@ def wait_log(worker, event, least=1, timeout_s=15):
     return log_lines(worker, event)
 
 
+def address_of(worker, timeout_s=20):
+    """http://host:port of its admin pages."""
+    return wait_log(worker, "admin", timeout_s=timeout_s)[0]["msg"].split()[2].rstrip(":")
+
+
+def retries(worker):
+    """How often the worker dropped its work because a dependency failed. Its log tells many of them in one line."""
+    try:
+        with urllib.request.urlopen(f"{address_of(worker)}/metrics", timeout=5) as answer:
+            page = answer.read().decode()
+    except OSError:
+        return 0
+    return sum(float(line.rpartition(" ")[2]) for line in page.splitlines()
+               if line.startswith("newsmill_retries_total{"))
+
+
 def wait_ready(worker, timeout_s=20):
     """Until the worker says at its admin address that it is ready: joined, its positions known."""
-    address = wait_log(worker, "admin", timeout_s=timeout_s)[0]["msg"].split()[2].rstrip(":")
+    address = address_of(worker, timeout_s)
 
     def ready():
         try:

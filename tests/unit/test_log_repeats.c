@@ -27,7 +27,21 @@ struct table {
 
 static bool say(struct table *t, const char *event, const char *text)
 {
-    return nm_repeats_new(&t->repeats, NM_WARN, event, text, strlen(text), NULL, t->now_ms, &t->out);
+    struct nm_saying saying = {.level = NM_WARN, .event = event, .text = text, .len = strlen(text)};
+    return nm_repeats_new(&t->repeats, &saying, t->now_ms, &t->out);
+}
+
+static bool say_again(struct table *t, const char *event, const char *text)
+{
+    struct nm_saying saying = {
+        .level = NM_WARN, .event = event, .text = text, .len = strlen(text), .any_numbers = true};
+    return nm_repeats_new(&t->repeats, &saying, t->now_ms, &t->out);
+}
+
+static bool say_at(struct table *t, const struct nm_where *where)
+{
+    struct nm_saying saying = {.level = NM_INFO, .event = "e", .text = "x", .len = 1, .where = where};
+    return nm_repeats_new(&t->repeats, &saying, t->now_ms, &t->out);
 }
 
 static bool due(struct table *t)
@@ -61,7 +75,8 @@ static void table__other_messages_are_no_repeats(void **state)
     assert_true(say(&t, "retry", "a"));
     assert_true(say(&t, "retry", "b"));
     assert_true(say(&t, "other", "a"));
-    assert_true(nm_repeats_new(&t.repeats, NM_ERROR, "retry", "a", 1, NULL, 0, &t.out));
+    struct nm_saying error = {.level = NM_ERROR, .event = "retry", .text = "a", .len = 1};
+    assert_true(nm_repeats_new(&t.repeats, &error, 0, &t.out));
     assert_true(say(&t, "retry", ""));
     assert_false(say(&t, "retry", "a"));
     assert_false(say(&t, "retry", ""));
@@ -150,15 +165,54 @@ static void table__the_last_place_is_told(void **state)
     struct nm_where first = {.id = "00", .stream = "facets", .partition = 2, .offset = 10};
     struct nm_where other = {.id = "00", .stream = "facets", .partition = 3, .offset = 10};
     struct nm_where last = {.id = id, .stream = "facets", .partition = 2, .offset = 20};
-    assert_true(nm_repeats_new(&t.repeats, NM_INFO, "e", "x", 1, &first, 0, &t.out));
-    assert_false(nm_repeats_new(&t.repeats, NM_INFO, "e", "x", 1, &last, 0, &t.out));
-    assert_true(nm_repeats_new(&t.repeats, NM_INFO, "e", "x", 1, &other, 0, &t.out)); /* another partition */
+    assert_true(say_at(&t, &first));
+    assert_false(say_at(&t, &last));
+    assert_true(say_at(&t, &other)); /* another partition */
     t.now_ms = NM_REPEAT_MS;
     assert_true(due(&t));
     assert_string_equal(t.out.stream, "facets");
     assert_int_equal(strlen(t.out.id), sizeof t.out.id - 1);
     assert_int_equal(t.out.partition, 2);
     assert_int_equal(t.out.offset, 20);
+}
+
+static void table__numbers_do_not_matter_where_the_caller_says_so(void **state)
+{
+    (void)state;
+    struct table t = {0};
+    assert_true(say_again(&t, "retry", "no answer within 300 ms (1 in a row)"));
+    assert_false(say_again(&t, "retry", "no answer within 300 ms (2 in a row)"));
+    assert_false(say_again(&t, "retry", "no answer within 15 ms (1024 in a row)"));
+    assert_true(say_again(&t, "retry", "no answer within 300 s (3 in a row)"));
+    assert_true(say_again(&t, "other", "no answer within 300 ms (3 in a row)"));
+    assert_true(say(&t, "retry", "no answer within 300 ms (1 in a row)")); /* numbers matter to this one */
+    assert_true(say(&t, "retry", "no answer within 300 ms (2 in a row)"));
+    assert_false(say(&t, "retry", "no answer within 300 ms (2 in a row)"));
+    assert_true(say_again(&t, "digits", "1"));
+    assert_false(say_again(&t, "digits", ""));
+    t.now_ms = NM_REPEAT_MS;
+    assert_true(due(&t));
+    assert_int_equal(t.out.n, 2);
+    assert_string_equal(t.out.text, "no answer within 15 ms (1024 in a row)"); /* the last one's numbers */
+}
+
+/* Longer ones than are kept: the whole counts, digits aside. */
+static void table__numbers_of_long_messages(void **state)
+{
+    (void)state;
+    struct table t = {0};
+    char text[NM_REPEAT_TEXT + 100];
+    memset(text, 'x', sizeof text);
+    text[sizeof text - 1] = '\0';
+    assert_true(say_again(&t, "e", text));
+    text[3] = '7';
+    text[sizeof text - 2] = '8';
+    assert_true(say_again(&t, "e", text)); /* two letters less */
+    text[3] = '5';
+    text[sizeof text - 2] = '6';
+    assert_false(say_again(&t, "e", text));
+    text[sizeof text - 2] = 'y';
+    assert_true(say_again(&t, "e", text));
 }
 
 /* ---- the lines ---- */
@@ -203,6 +257,23 @@ static const char *msg_of(json_t *lines, size_t i)
 static json_int_t number_of(json_t *lines, size_t i, const char *name)
 {
     return json_integer_value(json_object_get(json_array_get(lines, i), name));
+}
+
+static void lines__again_with_other_numbers_folds(void **state)
+{
+    (void)state;
+    nm_log_setup("publish", "info", true);
+    struct capture c = capture_start();
+    for (int i = 1; i <= 50; i++)
+        nm_log_again(NM_WARN, "retry", "Redis is away (%d in a row)", i);
+    nm_log_again(NM_DEBUG, "retry", "below the level");
+    nm_log_flush();
+    json_t *lines = capture_stop(&c);
+    assert_int_equal(json_array_size(lines), 2);
+    assert_string_equal(msg_of(lines, 0), "Redis is away (1 in a row)");
+    assert_string_equal(msg_of(lines, 1), "Redis is away (50 in a row)");
+    assert_int_equal(number_of(lines, 1, "repeats"), 49);
+    json_decref(lines);
 }
 
 static void lines__repeats_follow_with_their_number(void **state)
@@ -300,7 +371,10 @@ int main(void)
         cmocka_unit_test(table__flood_of_different_lines_makes_room),
         cmocka_unit_test(table__long_messages_differ_behind_what_is_kept),
         cmocka_unit_test(table__the_last_place_is_told),
+        cmocka_unit_test(table__numbers_do_not_matter_where_the_caller_says_so),
+        cmocka_unit_test(table__numbers_of_long_messages),
         cmocka_unit_test(lines__repeats_follow_with_their_number),
+        cmocka_unit_test(lines__again_with_other_numbers_folds),
         cmocka_unit_test(lines__a_long_repeat_is_cut_and_marked),
         cmocka_unit_test(threads__nothing_is_lost),
     };

@@ -2,10 +2,10 @@
  * answering, and the errors that only a real one words right. Servers that misbehave: test_redis.c. */
 #include "fake_redis.h"
 #include "newsmill/clock.h"
+#include "pipe_checks.h"
 #include "real_redis.h"
 #include "redis_internal.h"
 
-#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -54,23 +54,11 @@ static void fixture_free(struct fixture *f)
     free(f);
 }
 
-/* One command of up to four words. */
-static void add(struct nm_pipe *pipe, const char *a, const char *b, const char *c, const char *d)
-{
-    const char *const words[] = {a, b, c, d};
-    size_t n = 0;
-    while (n < 4 && words[n])
-        n++;
-    (void)nm_pipe_command(pipe, n);
-    for (size_t i = 0; i < n; i++)
-        nm_pipe_str(pipe, words[i]);
-}
-
 static enum nm_status run_on(struct nm_redis *redis, const char *a, const char *b, const char *c, const char *d)
 {
     struct nm_pipe pipe = {0};
     struct nm_error err = {0};
-    add(&pipe, a, b, c, d);
+    pipe_add(&pipe, a, b, c, d);
     enum nm_status status = nm_redis_exec(redis, &pipe, &err);
     nm_pipe_clear(&pipe);
     return status;
@@ -95,7 +83,7 @@ static void exec__fifty_thousand_commands_twenty_mebibytes(void **state)
     value[BYTES] = '\0';
     assert_int_equal(run_on(f->redis, "SET", "k", value, NULL), NM_OK);
     for (int i = 0; i < COMMANDS; i++)
-        add(&pipe, i % 2 ? "GET" : "ECHO", "k", NULL, NULL);
+        pipe_add(&pipe, i % 2 ? "GET" : "ECHO", "k", NULL, NULL);
     assert_int_equal(nm_redis_exec(f->redis, &pipe, &f->err), NM_OK);
     for (size_t i = 0; i < COMMANDS; i++)
         if (strcmp(nm_pipe_reply(&pipe, i)->str, i % 2 ? value : "k") != 0)
@@ -107,76 +95,25 @@ static void exec__fifty_thousand_commands_twenty_mebibytes(void **state)
 static void exec__one_value_of_twenty_mebibytes_there_and_back(void **state)
 {
     (void)state;
-    enum { BYTES = 20 << 20 };
     struct fixture *f = opened(NULL, 20000);
-    struct nm_pipe pipe = {0};
-    char *value = malloc(BYTES);
-    assert_non_null(value);
-    for (size_t i = 0; i < BYTES; i++)
-        value[i] = (char)(i * 31 >> 3);
-    (void)nm_pipe_command(&pipe, 3);
-    nm_pipe_str(&pipe, "SET");
-    nm_pipe_str(&pipe, "k");
-    nm_pipe_arg(&pipe, value, BYTES);
-    add(&pipe, "GET", "k", NULL, NULL);
-    assert_int_equal(nm_redis_exec(f->redis, &pipe, &f->err), NM_OK);
-    assert_int_equal(nm_pipe_reply(&pipe, 1)->len, BYTES);
-    assert_memory_equal(nm_pipe_reply(&pipe, 1)->str, value, BYTES);
-    nm_pipe_reset(&pipe);
-    add(&pipe, "GET", "none", NULL, NULL);
-    assert_int_equal(nm_redis_exec(f->redis, &pipe, &f->err), NM_OK);
-    assert_int_equal(nm_pipe_reply(&pipe, 0)->type, NM_REPLY_NIL);
-    nm_pipe_clear(&pipe);
-    free(value);
+    pipe_check_large_value(f->redis);
     fixture_free(f);
 }
 
 /* ---- several pipes in flight ---- */
 
-/* Waits for the socket, then moves what it takes and gives. */
-static enum nm_status wait_and_advance(struct fixture *f)
-{
-    struct pollfd fd = {.fd = nm_redis_fd(f->redis),
-                        .events = (short)(POLLIN | (nm_redis_wants_write(f->redis) ? POLLOUT : 0))};
-    int64_t left_ms = nm_redis_deadline_ms(f->redis) - nm_boottime_ms();
-    (void)poll(&fd, 1, left_ms < 0 ? 0 : (int)left_ms);
-    return nm_redis_advance(f->redis, &f->err);
-}
-
 static void submit__a_hundred_thousand_commands_in_flight(void **state)
 {
     (void)state;
-    enum { PIPES = 1000, COMMANDS = 100, BYTES = 420 };
     struct fixture *f = opened(NULL, 20000);
-    struct nm_pipe *pipe = calloc(PIPES, sizeof *pipe);
-    char value[BYTES + 1];
-    assert_non_null(pipe);
-    memset(value, 'v', BYTES);
-    value[BYTES] = '\0';
-    for (size_t p = 0; p < PIPES; p++) {
-        for (int i = 0; i < COMMANDS; i++)
-            add(&pipe[p], i % 2 ? "ECHO" : "INCR", i % 2 ? value : "counter", NULL, NULL);
-        assert_int_equal(nm_redis_submit(f->redis, &pipe[p], &f->err), NM_OK);
-    }
-    while (nm_redis_in_flight(f->redis) > 0)
-        if (wait_and_advance(f) != NM_OK)
-            fail_msg("%s", f->err.msg);
-    for (size_t p = 0; p < PIPES; p++) {
-        assert_true(nm_pipe_done(&pipe[p]));
-        for (size_t i = 0; i < COMMANDS; i += 2) {
-            assert_int_equal(nm_reply_int(nm_pipe_reply(&pipe[p], i), 0), (p * COMMANDS + i) / 2 + 1);
-            assert_string_equal(nm_pipe_reply(&pipe[p], i + 1)->str, value);
-        }
-        nm_pipe_clear(&pipe[p]);
-    }
-    free(pipe);
+    pipe_check_many(f->redis, 1000, 100);
     fixture_free(f);
 }
 
 /* A pipe of one INCR and up to `most` ECHOs of up to 3000 bytes; its replies are checked by check_random(). */
 static void fill_random(struct nm_pipe *pipe, const char *text, unsigned *seed, unsigned most)
 {
-    add(pipe, "INCR", "counter", NULL, NULL);
+    pipe_add(pipe, "INCR", "counter", NULL, NULL);
     for (unsigned n = (unsigned)rand_r(seed) % (most + 1); n > 0; n--) {
         (void)nm_pipe_command(pipe, 2);
         nm_pipe_str(pipe, "ECHO");
@@ -219,7 +156,8 @@ static void submit__random_interleavings(void **state)
             fill_random(next, text, &seed, MOST);
             status = (dice ? nm_redis_submit : nm_redis_exec)(f->redis, next, &f->err);
         } else {
-            status = dice < 14 || begun == checked ? nm_redis_advance(f->redis, &f->err) : wait_and_advance(f);
+            status = dice < 14 || begun == checked ? nm_redis_advance(f->redis, &f->err)
+                                                   : pipe_wait_and_advance(f->redis, &f->err);
         }
         if (status != NM_OK)
             fail_msg("round %d: %s", round, f->err.msg);
@@ -241,16 +179,16 @@ static void submit__server_stops_or_dies_in_the_middle(void **state)
     for (size_t s = 0; s < 2; s++) {
         struct fixture *f = opened(NULL, 300);
         struct nm_pipe pipe[3] = {0};
-        add(&pipe[0], "SET", "k", "1", NULL);
+        pipe_add(&pipe[0], "SET", "k", "1", NULL);
         assert_int_equal(nm_redis_exec(f->redis, &pipe[0], &f->err), NM_OK);
         real_redis_signal(f->server, signals[s]);
         enum nm_status status = NM_OK;
         for (size_t i = 1; i < 3 && status == NM_OK; i++) {
-            add(&pipe[i], "INCR", "k", NULL, NULL);
+            pipe_add(&pipe[i], "INCR", "k", NULL, NULL);
             status = nm_redis_submit(f->redis, &pipe[i], &f->err);
         }
         while (status == NM_OK)
-            status = wait_and_advance(f);
+            status = pipe_wait_and_advance(f->redis, &f->err);
         assert_int_equal(status, NM_RETRY);
         assert_false(nm_redis_alive(f->redis));
         assert_true(nm_pipe_done(&pipe[0]) && !nm_pipe_done(&pipe[1]) && !nm_pipe_done(&pipe[2]));
@@ -274,8 +212,8 @@ static void exec__stopped_server_times_out_and_comes_back(void **state)
     f->settings.redis.command_timeout_ms = 5000;
     assert_int_equal(open_it(f), NM_OK);
     struct nm_pipe pipe = {0};
-    add(&pipe, "GET", "late", NULL, NULL); /* the command of the dead connection may or may not be there */
-    add(&pipe, "ECHO", "mine", NULL, NULL);
+    pipe_add(&pipe, "GET", "late", NULL, NULL); /* the command of the dead connection may or may not be there */
+    pipe_add(&pipe, "ECHO", "mine", NULL, NULL);
     assert_int_equal(nm_redis_exec(f->redis, &pipe, &f->err), NM_OK);
     assert_string_equal(nm_pipe_reply(&pipe, 1)->str, "mine");
     nm_pipe_clear(&pipe);
@@ -394,7 +332,7 @@ static void open__database_of_the_url(void **state)
     f->url[strlen(f->url) - 1] = '3';
     assert_int_equal(open_it(f), NM_OK);
     struct nm_pipe pipe = {0};
-    add(&pipe, "GET", "k", NULL, NULL);
+    pipe_add(&pipe, "GET", "k", NULL, NULL);
     assert_int_equal(nm_redis_exec(f->redis, &pipe, &f->err), NM_OK);
     assert_int_equal(nm_pipe_reply(&pipe, 0)->type, NM_REPLY_NIL);
     nm_pipe_clear(&pipe);

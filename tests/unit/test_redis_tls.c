@@ -2,6 +2,7 @@
  * refuses and with which sentence, and that everything else is as on a plain connection. */
 #include "fake_redis.h"
 #include "newsmill/clock.h"
+#include "pipe_checks.h"
 #include "real_redis.h"
 #include "redis_internal.h"
 
@@ -114,15 +115,6 @@ static void fixture_free(struct fixture *f)
     nm_redis_close(f->redis);
     real_redis_stop(f->server);
     free(f);
-}
-
-static void add(struct nm_pipe *pipe, const char *word, const char *arg, const char *value)
-{
-    (void)nm_pipe_command(pipe, value ? 3 : 2);
-    nm_pipe_str(pipe, word);
-    nm_pipe_str(pipe, arg);
-    if (value)
-        nm_pipe_str(pipe, value);
 }
 
 /* ---- whom it trusts ---- */
@@ -283,67 +275,21 @@ static void tls__handshake_with_something_else(void **state)
 
 /* ---- moving data ---- */
 
-static enum nm_status wait_and_advance(struct fixture *f)
-{
-    struct pollfd fd = {.fd = nm_redis_fd(f->redis),
-                        .events = (short)(POLLIN | (nm_redis_wants_write(f->redis) ? POLLOUT : 0))};
-    int64_t left_ms = nm_redis_deadline_ms(f->redis) - nm_boottime_ms();
-    (void)poll(&fd, 1, left_ms < 0 ? 0 : (int)left_ms);
-    return nm_redis_advance(f->redis, &f->err);
-}
-
-/* 20 MB each way in a hundred pipes, all submitted before one answer is read. */
+/* 20 MB each way. */
 static void submit__a_large_pipeline(void **state)
 {
     (void)state;
-    enum { PIPES = 100, COMMANDS = 500, BYTES = 420 };
     struct fixture *f = opened(30000);
-    struct nm_pipe *pipe = calloc(PIPES, sizeof *pipe);
-    char value[BYTES + 1];
-    assert_non_null(pipe);
-    memset(value, 'v', BYTES);
-    value[BYTES] = '\0';
-    for (size_t p = 0; p < PIPES; p++) {
-        for (int i = 0; i < COMMANDS; i++)
-            add(&pipe[p], i % 2 ? "ECHO" : "INCR", i % 2 ? value : "counter", NULL);
-        assert_int_equal(nm_redis_submit(f->redis, &pipe[p], &f->err), NM_OK);
-    }
-    while (nm_redis_in_flight(f->redis) > 0)
-        if (wait_and_advance(f) != NM_OK)
-            fail_msg("%s", f->err.msg);
-    for (size_t p = 0; p < PIPES; p++) {
-        assert_true(nm_pipe_done(&pipe[p]));
-        for (size_t i = 0; i < COMMANDS; i += 2) {
-            assert_int_equal(nm_reply_int(nm_pipe_reply(&pipe[p], i), 0), (p * COMMANDS + i) / 2 + 1);
-            assert_string_equal(nm_pipe_reply(&pipe[p], i + 1)->str, value);
-        }
-        nm_pipe_clear(&pipe[p]);
-    }
-    free(pipe);
+    pipe_check_many(f->redis, 100, 500);
     fixture_free(f);
 }
 
 static void exec__one_value_of_twenty_mebibytes_there_and_back(void **state)
 {
     (void)state;
-    enum { BYTES = 20 << 20 };
     struct fixture *f = opened(30000);
-    struct nm_pipe pipe = {0};
-    char *value = malloc(BYTES);
-    assert_non_null(value);
-    for (size_t i = 0; i < BYTES; i++)
-        value[i] = (char)(i * 31 >> 3);
-    (void)nm_pipe_command(&pipe, 3);
-    nm_pipe_str(&pipe, "SET");
-    nm_pipe_str(&pipe, "k");
-    nm_pipe_arg(&pipe, value, BYTES);
-    add(&pipe, "GET", "k", NULL);
-    assert_int_equal(nm_redis_exec(f->redis, &pipe, &f->err), NM_OK);
-    assert_int_equal(nm_pipe_reply(&pipe, 1)->len, BYTES);
-    assert_memory_equal(nm_pipe_reply(&pipe, 1)->str, value, BYTES);
+    pipe_check_large_value(f->redis);
     assert_true(nm_redis_probe(f->redis)); /* what TLS sends by itself is no surplus */
-    nm_pipe_clear(&pipe);
-    free(value);
     fixture_free(f);
 }
 
@@ -354,14 +300,14 @@ static void submit__server_stops_or_dies_in_the_middle(void **state)
     for (size_t s = 0; s < 2; s++) {
         struct fixture *f = opened(400);
         struct nm_pipe done = {0}, cut = {0};
-        add(&done, "SET", "k", "1");
+        pipe_add(&done, "SET", "k", "1", NULL);
         assert_int_equal(nm_redis_exec(f->redis, &done, &f->err), NM_OK);
         real_redis_signal(f->server, signals[s]);
         for (int i = 0; i < 100000; i++)
-            add(&cut, "ECHO", "more than the socket takes", NULL);
+            pipe_add(&cut, "ECHO", "more than the socket takes", NULL, NULL);
         enum nm_status status = nm_redis_submit(f->redis, &cut, &f->err);
         while (status == NM_OK)
-            status = wait_and_advance(f);
+            status = pipe_wait_and_advance(f->redis, &f->err);
         assert_int_equal(status, NM_RETRY);
         assert_false(nm_redis_alive(f->redis));
         assert_true(nm_pipe_done(&done) && !nm_pipe_done(&cut));

@@ -161,7 +161,14 @@ static void rules__problems(void **state)
          "admin.listen is ':9602' without a host; 0.0.0.0:9602 or [::]:9602 is every address of this machine\n"},
         {"admin.listen: ''\n", ""},
         {"admin: {listen: '[::1]:9602'}\n", ""},
-        {"runtime.stallMs: 999\n", "runtime.stallMs is 999, not within 1000..3600000 ms\n"},
+        {"runtime.stallMs: 2999\n", "runtime.stallMs is 2999, not within 3000..3600000 ms\n"},
+        {"runtime.stallMs: 3000\n",
+         "runtime.stallMs is 3000, but a worker may wait 3000 ms for Redis (redis.connectTimeoutMs and "
+         "redis.commandTimeoutMs): make it larger than that"},
+        {"runtime.stallMs: 3001\n", ""},
+        {"redis: {connectTimeoutMs: 5000, commandTimeoutMs: 25000}\n",
+         "runtime.stallMs is 30000, but a worker may wait 30000 ms for Redis (redis.connectTimeoutMs and "
+         "redis.commandTimeoutMs): make it larger than that"},
         {"log.level: trace\n", "log.level is 'trace', not one of debug, info, warn, error\n"},
         {"streams.facets.partitions: 4\n",
          "streams.normalized.partitions is 8, streams.facets.partitions 4 and streams.records.partitions 8: streams "

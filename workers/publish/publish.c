@@ -21,6 +21,12 @@ struct item_data {
 #endif
 };
 
+static const struct nm_metric_spec dropped = {
+    .kind = NM_COUNTER,
+    .name = "related_dropped_total",
+    .help = "Related articles that were left out of records, which would have been too large.",
+};
+
 static enum nm_status publish_init(void *ctx, const struct nm_deps *deps, struct nm_error *err)
 {
     (void)err;
@@ -28,6 +34,7 @@ static enum nm_status publish_init(void *ctx, const struct nm_deps *deps, struct
     const struct nm_strings *expect = &publish->options.expect;
     long long room = deps->settings->stream[NM_RECORDS].max_message_bytes - NM_ENVELOPE_BYTES - PB_ID;
     publish->settings = deps->settings;
+    publish->dropped = nm_metric(deps->metrics, &dropped, NULL);
     publish->room = room > 0 ? (size_t)room : 0;
     memcpy(publish->instance, deps->instance, sizeof publish->instance);
     (void)snprintf(publish->keep_ms, sizeof publish->keep_ms, "%lld", deps->settings->keep_days * 86400000LL);

@@ -224,12 +224,12 @@ static enum nm_status make_body(struct publish *publish, struct nm_batch *batch,
 static void note_size(struct publish *publish, const struct pb_view *view, const struct pb_body *body)
 {
     struct nm_where where = {.id = view->id, .partition = -1, .offset = -1};
-    publish->n_dropped += body->n_dropped;
+    nm_series_add(publish->dropped, (double)body->n_dropped);
     if (body->n_dropped)
         nm_log_at(NM_WARN, "record.cut", &where,
-                  "%zu related articles do not fit into a record of %zu bytes (%llu since the start); raise "
-                  "streams.records.maxMessageBytes or lower publish.maxRelated",
-                  body->n_dropped, publish->room, publish->n_dropped);
+                  "not all related articles fit into a record of %zu bytes; raise streams.records.maxMessageBytes or "
+                  "lower publish.maxRelated",
+                  publish->room);
 }
 
 enum nm_status pb_view_finish(struct publish *publish, struct nm_batch *batch, struct pb_view *view,
@@ -245,12 +245,12 @@ enum nm_status pb_view_finish(struct publish *publish, struct nm_batch *batch, s
     view->emitted = !sent || view->fresh || view->again;
     if (!view->emitted)
         return NM_OK;
-    note_size(publish, view, &body);
     struct pb_text record = pb_record(view->id, &body, view->revision);
     if (view->item->set && record.len > publish->room) { /* no event that could become a dead letter */
         view->emitted = view->marked = false;
         return NM_OK;
     }
+    note_size(publish, view, &body);
     nm_emit(batch, view->item, NM_RECORDS, view->id, record.s, record.len, view->revision);
     return NM_OK;
 }

@@ -36,7 +36,7 @@ struct publish { /* the worker's context; the options come first */
     size_t room;                               /* most bytes of a record's value */
     struct nm_buf scratch;
     struct nm_arena doc;
-    unsigned long long n_dropped; /* related ones that did not fit, since the start */
+    struct nm_series *dropped; /* related ones that did not fit */
 };
 
 static inline struct pb_maker pb_maker_of(struct publish *publish, const struct nm_batch *batch)
