@@ -35,8 +35,11 @@ static const struct property consumer[] = {
     {"heartbeat.interval.ms", "1000"}, /* a member learns of a rebalance at its next heartbeat */
     {"max.poll.interval.ms", "300000"},
     {"fetch.wait.max.ms", "100"},
-    {"queued.min.messages", "10000"},
+    {"queued.min.messages", "20000"},
     {"queued.max.messages.kbytes", "16384"},
+    /* Of one partition in one answer, compressed: what comes beyond the queue's bound, and how long the others wait
+       behind it. A larger batch comes alone, when its partition is the first in the request. */
+    {"fetch.message.max.bytes", "131072"},
     {"check.crcs", "true"},
 };
 
@@ -70,8 +73,8 @@ static const struct property fixed[] = {
     {"message.timeout.ms", "it follows from session.timeout.ms"},
     {"client.rack", "fetching from followers is broken in librdkafka 2.0.2"},
     {"group.instance.id", "static membership is not supported"},
-    {"fetch.message.max.bytes", "it follows from streams.*.maxMessageBytes"},
-    {"max.partition.fetch.bytes", "it follows from streams.*.maxMessageBytes"},
+    {"fetch.message.max.bytes", "it bounds a worker's memory; larger messages come all the same"},
+    {"max.partition.fetch.bytes", "it bounds a worker's memory; larger messages come all the same"},
     {"transactional.id", "the promise does not hang on transactions"},
     {"message.max.bytes", "it follows from streams.*.maxMessageBytes"},
 };
@@ -182,9 +185,7 @@ enum nm_status nm_kafka_consumer_open(const struct nm_settings *settings, const 
     enum nm_status status = new_conf(settings, hooks, consumer, sizeof consumer / sizeof *consumer, &conf, err);
     if (status != NM_OK)
         return status;
-    status = set_number(conf, "fetch.message.max.bytes", largest_message(settings), err);
-    if (status == NM_OK)
-        status = set_map(conf, "kafka.consumer", &settings->kafka_consumer, err);
+    status = set_map(conf, "kafka.consumer", &settings->kafka_consumer, err);
     /* librdkafka wants some group even for assign() without one; it is never joined, and nothing is committed. */
     if (status == NM_OK)
         status = set(conf, "group.id", group ? group : "newsmill-tool", err);

@@ -10,7 +10,7 @@ import statistics
 from . import feed
 from .machine import usage
 from .report import Figure, Result
-from .rig import INPUTS, say, stored, wait_all, wait_progress
+from .rig import INPUTS, option_values, say, stored, wait_all, wait_progress
 
 SUMMARY = "peak resident memory of a worker that starts with a backlog, and its growth per million events"
 PEAK_MIB, GROWTH_MIB = 96, 1
@@ -57,6 +57,7 @@ def _watch(space, worker, process, n_events):
 def _one(rig, worker, n_events, result):
     space = rig.space()
     _backlog(space, worker, n_events)
+    result.settings[worker] = ", ".join(f"{name} {value}" for name, value in option_values(space, worker, BOUNDS).items())
     process = rig.workers.start(worker, space.config)
     peak, samples, seconds = _watch(space, worker, process, n_events)
     last = usage(process.pid)

@@ -1,5 +1,6 @@
 """What every benchmark stands on: a Kafka and a Redis of its own, namespaces with what is shipped, workers, progress."""
 
+import json
 import pathlib
 import shutil
 import tempfile
@@ -9,7 +10,7 @@ from redis.exceptions import RedisError
 from support.namespace import Namespace, merged
 from support.servers import Kafka, Redis
 from support.waiting import until
-from support.workers import Workers
+from support.workers import Workers, run
 
 from . import feed
 
@@ -67,6 +68,12 @@ class Rig:
         self.kafka.close(keep=self.keep)
         if not self.keep:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def option_values(space, worker, names):
+    """{name: value in force} as the worker itself says it."""
+    told = json.loads(run(f"newsmill-{worker}", "-c", space.config, "--print-config", "--format", "json", check=True).stdout)
+    return {option["name"]: option["value"] for option in told if option["name"] in names}
 
 
 def progress(space, worker):

@@ -129,6 +129,24 @@ static void arena__copy_adds_nul(void **state)
     nm_arena_clear(&arena);
 }
 
+static void arena__last_piece_grows_in_its_place(void **state)
+{
+    (void)state;
+    struct nm_arena arena = {0};
+    char *first = nm_arena_resize(&arena, NULL, 0, 100), *second = nm_arena_copy(&arena, "kept", 4);
+    assert_ptr_equal(nm_arena_resize(&arena, second, 5, 5000), second); /* the last one grows, */
+    assert_ptr_equal(nm_arena_resize(&arena, second, 5000, 5), second); /* gives back what it does not need, */
+    assert_ptr_equal(nm_arena_alloc(&arena, 1), second + 16);
+    assert_ptr_equal(nm_arena_resize(&arena, first, 100, 10), first); /* any shrinks where it is, */
+    char *moved = nm_arena_resize(&arena, second, 5, 3000000);        /* and otherwise a copy is larger */
+    assert_ptr_not_equal(moved, second);
+    assert_string_equal(moved, "kept");
+    memset(moved, 'x', 3000000);
+    assert_string_equal(second, "kept");
+    assert_null(nm_arena_resize(&arena, moved, 3000000, SIZE_MAX));
+    nm_arena_clear(&arena);
+}
+
 /* The addresses of a batch repeat after a reset: nothing was allocated anew. */
 static void arena__reset_uses_the_same_memory(void **state)
 {
@@ -185,6 +203,7 @@ int main(void)
         cmocka_unit_test(buf__impossible_size_sets_oom_until_reset),
         cmocka_unit_test(arena__pieces_are_aligned_and_apart),
         cmocka_unit_test(arena__copy_adds_nul),
+        cmocka_unit_test(arena__last_piece_grows_in_its_place),
         cmocka_unit_test(arena__reset_uses_the_same_memory),
         cmocka_unit_test(arena__big_piece_leaves_the_current_chunk),
         cmocka_unit_test(arena__impossible_size_gives_null),
