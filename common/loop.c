@@ -81,9 +81,21 @@ enum nm_status nm_drain(struct nm_runtime *rt, int64_t ms, struct nm_error *err)
     }
 }
 
+/* What is in flight only looks (at sets, the group, wm) or announces: its answers cost less than another connection.
+ * The commands of a batch are not waited for: what of them is still unsent must not be applied any more. */
+static bool only_looks(const struct nm_runtime *rt)
+{
+    for (size_t i = 0; i < rt->n_works; i++)
+        if (rt->order[i]->waiting && !nm_pipe_done(rt->order[i]->batch.pipe))
+            return false;
+    return !rt->wm_waiting || rt->wm_looks;
+}
+
 void nm_drop_all(struct nm_runtime *rt)
 {
     bool sent = false;
+    if (only_looks(rt) && nm_redis_in_flight(rt->redis) && nm_redis_settle(rt->redis, NULL) != NM_OK)
+        nm_log(NM_DEBUG, "redis", "the last looks were not answered");
     while (rt->n_works) {
         sent = sent || rt->order[0]->outstanding || rt->order[0]->stage == NM_STAGE_SENT;
         nm_work_release(rt, rt->order[0]);

@@ -317,6 +317,13 @@ enum nm_status nm_redis_exec(struct nm_redis *redis, struct nm_pipe *pipe, struc
     return status == NM_OK ? wait_done(redis, pipe, err) : status;
 }
 
+enum nm_status nm_redis_settle(struct nm_redis *redis, struct nm_error *err)
+{
+    if (!nm_redis_alive(redis))
+        return nm_fail(err, NM_RETRY, "the Redis connection is closed");
+    return redis->last ? wait_done(redis, redis->last, err) : NM_OK;
+}
+
 bool nm_redis_probe(struct nm_redis *redis)
 {
     return nm_redis_alive(redis) && nm_redis_advance(redis, NULL) == NM_OK;

@@ -118,6 +118,9 @@ size_t nm_redis_in_flight(const struct nm_redis *redis); /* pipes */
  * way. NM_OK only when no reply is an error; else the statuses and consequences of those two. */
 NM_MUST_USE enum nm_status nm_redis_exec(struct nm_redis *redis, struct nm_pipe *pipe, struct nm_error *err);
 
+/* nm_redis_advance() until nothing is in flight. */
+NM_MUST_USE enum nm_status nm_redis_settle(struct nm_redis *redis, struct nm_error *err);
+
 /* Looks without waiting whether the server closed the connection, or said something unasked; with pipes in flight it
  * advances them. False: it is closed now (why is not told: with pipes in flight nm_redis_advance() serves better). */
 bool nm_redis_probe(struct nm_redis *redis);

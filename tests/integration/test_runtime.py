@@ -5,11 +5,13 @@ publish is the worker under test, because what goes in and out of it is simple; 
 
 import json
 import signal
+import threading
+import urllib.request
 
 from confluent_kafka import KafkaException, TopicPartition
 
-from support.articles import (article, count, ident, latest, log_lines, put, put_articles, put_many, read,
-                              revision_of, stop, titles, wait_count, wait_log)
+from support.articles import (address_of, article, count, ident, latest, log_lines, put, put_articles, put_many, read,
+                              retries, revision_of, stop, titles, wait_count, wait_log, wait_ready)
 from support.waiting import until
 
 
@@ -295,3 +297,32 @@ def test_foreign_topic_partition_positions_are_left_alone(ns, workers):
     ns.wait_done("publish", "normalized")
     stop(worker)
     assert ns.committed(ns.group("publish"), "signals")[0] == 7
+
+
+def test_rebalance_keeps_the_connection_to_redis(ns, workers, redis):
+    """Looks at sets and watermarks are nearly always under way here; none of them costs a connection."""
+    worker = workers.start("publish", ns.config)
+    wait_ready(worker)
+    done = threading.Event()
+
+    def slow():
+        with redis.client() as client:
+            while not done.wait(0.02):
+                client.client_pause(120)
+
+    thread = threading.Thread(target=slow)
+    thread.start()
+    try:
+        for _ in range(3):
+            other = workers.start("publish", ns.config)
+            wait_ready(other, timeout_s=30)
+            stop(other)
+    finally:
+        done.set()
+        thread.join()
+    put_many(ns, range(20), 1000)
+    ns.wait_done("publish", "normalized")
+    with urllib.request.urlopen(f"{address_of(worker)}/status", timeout=5) as answer:
+        assert json.loads(answer.read())["redis"]["connects"] == 1
+    assert len(log_lines(worker, "group.assigned")) >= 3 and retries(worker) == 0
+    stop(worker)

@@ -387,6 +387,26 @@ static void advance__idle_connection_is_watched(void **state)
     fixture_free(f);
 }
 
+static void settle__takes_every_answer_and_keeps_the_connection(void **state)
+{
+    (void)state;
+    static const char five[] = ":1\r\n:2\r\n:3\r\n:4\r\n:5\r\n";
+    struct fixture *f = in_flight(200);
+    say(f, five, sizeof five - 1);
+    assert_int_equal(nm_redis_settle(f->redis, &f->err), NM_OK);
+    check_pipes(f, "abc");
+    assert_int_equal(nm_redis_in_flight(f->redis), 0);
+    assert_int_equal(nm_redis_settle(f->redis, &f->err), NM_OK); /* nothing to wait for */
+    fixture_free(f);
+    f = in_flight(100);
+    say(f, five, 8); /* the rest does not come */
+    assert_int_equal(nm_redis_settle(f->redis, &f->err), NM_RETRY);
+    check_pipes(f, "a--");
+    assert_false(nm_redis_alive(f->redis));
+    assert_int_equal(nm_redis_settle(f->redis, &f->err), NM_RETRY);
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -402,6 +422,7 @@ int main(void)
         cmocka_unit_test(deadline__longer_for_a_long_pipe),
         cmocka_unit_test(probe__advances_what_is_in_flight),
         cmocka_unit_test(advance__idle_connection_is_watched),
+        cmocka_unit_test(settle__takes_every_answer_and_keeps_the_connection),
     };
     return cmocka_run_group_tests_name("redis_flow", tests, NULL, NULL);
 }
