@@ -245,7 +245,7 @@ static enum nm_status live(struct nm_runtime *rt, struct nm_error *err)
     enum nm_status status = prepare(rt, err);
     if (status == NM_OK)
         status = nm_observe_open(rt, err);
-    if (status == NM_OK)
+    if (status == NM_OK && rt->worker->init)
         status = rt->worker->init(rt->ctx, &rt->deps, err);
     if (status == NM_OK)
         status = join_group(rt, err);
@@ -257,7 +257,8 @@ static enum nm_status live(struct nm_runtime *rt, struct nm_error *err)
     closing = 1 + exit_code(status);
     (void)alarm(stop_s < CLOSE_S ? stop_s : CLOSE_S); /* a consumer of 2.0.2 whose topic was deleted never closes */
     close_runtime(rt);
-    rt->worker->fini(rt->ctx);
+    if (rt->worker->fini)
+        rt->worker->fini(rt->ctx);
     nm_observe_close(rt);
     (void)alarm(0);
     return status;

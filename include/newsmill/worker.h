@@ -135,7 +135,7 @@ struct nm_worker {
     const struct nm_set *sets; /* drained on assignment, then looked at several times a second */
     size_t n_sets;
 
-    /* deps is borrowed until fini(). NM_CONFIG: exit 2. */
+    /* deps is borrowed until fini(). NM_CONFIG: exit 2. May be NULL. */
     enum nm_status (*init)(void *ctx, const struct nm_deps *deps, struct nm_error *err);
     /* After each connection to Redis, with the scripts loaded and before anything is read; may be NULL. NM_CONFIG: exit
      * 2. NM_RETRY: the connection is given up and made again. */
@@ -146,7 +146,7 @@ struct nm_worker {
     enum nm_status (*process)(void *ctx, struct nm_batch *batch, struct nm_error *err);
     /* The same after every delivery report; may be NULL. Also called when the partitions were lost meanwhile. */
     enum nm_status (*reported)(void *ctx, struct nm_batch *batch, struct nm_error *err);
-    void (*fini)(void *ctx); /* also after a failed init() */
+    void (*fini)(void *ctx); /* also after a failed init(); may be NULL */
 };
 
 /* The whole program of a worker: command line, option file, run until a signal. Returns the exit code: 0 drained, 1
