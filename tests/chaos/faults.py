@@ -68,7 +68,7 @@ def redis_breaker(run):
     """Restarts Redis (nothing lost) or puts it back to a snapshot, while the workers go on; one server, one actor."""
     rng = _rng(run, "redis")
     snapshots = []
-    until(lambda: run.over.is_set() or _every_wm(run), 60, "every partition has a wm, so that a snapshot has them all")
+    until(lambda: run.over.is_set() or _every_wm(run), 300, "every partition has a wm, so that a snapshot has them all")
     while run.wanted("redis_restarts") or run.wanted("rollbacks"):
         before = {name: run.progress(name) for name in NAMES}
         if run.wanted("rollbacks"):
