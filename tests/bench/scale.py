@@ -2,7 +2,8 @@
 
 Each worker by itself, on a backlog that is there before it starts and must not run out before the last change: two instances,
 four, one (three leave at once by SIGTERM), two, and then one of the two is killed with -9. Before the first change nothing is done to
-them for as long: what a partition waits for the others' events anyway. A change is over when every partition has moved on.
+them for as long: what a partition waits for the others' events anyway. A change is over when
+everybody was given partitions anew and every partition has moved on since.
 An output is dated by the broker (LogAppendTime) and counted for the input partition that it came from, since outputs of one stand in
 all partitions of the next stream: the gap is the longest time between two outputs of one input partition. Articles with events in
 several raw partitions are left out there. The events are those of the fault tests, and so are the model and the checker: nothing may be
@@ -16,6 +17,7 @@ import json
 import time
 
 from chaos import checker, events, model
+from support.articles import log_lines
 from support.waiting import until
 
 from .report import Figure, Result
@@ -87,15 +89,22 @@ class Fleet:
     def kill(self):
         assert self.team.pop(0).kill(), f"{self.worker} ended before it was killed"
 
-    def change(self, label, act, most=GAP_S, timeout_s=60):
-        """Does it, and waits until every partition has moved on and every instance that left has ended."""
-        before = self.positions()
+    def change(self, label, act, most=GAP_S, timeout_s=60, rebalances=True):
+        """Does it, and waits until who left has ended, every instance was given partitions anew, and then every partition moved on."""
+        assigned = {process: len(log_lines(process, "group.assigned")) for process in self.team}
         change = Change(label, time.time(), most)
         act()
 
+        def settled():
+            return not any(process.alive for process in self.left) and (not rebalances or all(
+                len(log_lines(process, "group.assigned")) > assigned.get(process, 0) for process in self.team))
+
+        until(settled, timeout_s, lambda: f"{self.worker}: everybody has partitions after: {label}", every_s=0.1)
+        before = self.positions()
+
         def over():
             now = self.positions()
-            return all(now[p] >= min(before[p] + MOVED, self.ends[p]) for p in now) and not any(process.alive for process in self.left)
+            return all(now[p] >= min(before[p] + MOVED, self.ends[p]) for p in now)
 
         until(over, timeout_s, lambda: f"{self.worker}: every partition moves on after: {label}; from {before} to {self.positions()}",
               every_s=0.2)
@@ -105,7 +114,7 @@ class Fleet:
 
     def run(self):
         self.change("two instances start", lambda: self.join(2), most=None)
-        self.change("nothing is done to two", lambda: None)
+        self.change("nothing is done to two", lambda: None, rebalances=False)
         self.change("two join two", lambda: self.join(2))
         self.change("three of four leave", lambda: self.leave(3))
         self.change("one joins one", lambda: self.join(1))
@@ -176,7 +185,7 @@ def figures(fleet, times, n_done):
 
 
 def run(rig, options):
-    result = Result("scale", {"backlog": f"{options.backlog:,} raw events, seed {options.seed}, 8 partitions, session {SESSION_S} s"})
+    result = Result("scale", {"backlog": f"{options.backlog:,} raw events, seed {options.seed}; 8 partitions, session {SESSION_S} s"})
     broker_time = {"message.timestamp.type": "LogAppendTime"}
     space = rig.space({"normalized": broker_time, "records": broker_time}, registries=False)
     load(space, options.seed, options.backlog)
@@ -193,7 +202,8 @@ def run(rig, options):
         result.figures += figures(fleet, times, stored(space, fleet.worker))
     say("scale: checking what came out")
     found = checker.check(space, expected, compaction=False)
-    result.figures += [Figure("checker: lost", "messages", [len(found.lost)], 0), Figure("checker: wrong", "messages", [len(found.wrong)], 0),
+    result.figures += [Figure("checker: lost", "messages", [len(found.lost)], 0),
+                       Figure("checker: wrong", "messages", [len(found.wrong)], 0),
                        Figure("checker: records read", "messages", [found.records_read]),
                        Figure("checker: sent twice", "messages", [found.duplicates])]
     if not found.good:
