@@ -35,7 +35,7 @@ static const struct property consumer[] = {
     {"heartbeat.interval.ms", "1000"}, /* a member learns of a rebalance at its next heartbeat */
     {"max.poll.interval.ms", "300000"},
     {"fetch.wait.max.ms", "100"},
-    {"queued.min.messages", "20000"},
+    {"queued.min.messages", "10000"},
     {"queued.max.messages.kbytes", "16384"},
     /* Of one partition in one answer, compressed: what comes beyond the queue's bound, and how long the others wait
        behind it. A larger batch comes alone, when its partition is the first in the request. */

@@ -1,8 +1,8 @@
 """latency: from a raw event to its record, at a tenth of the rate that the pipeline takes when it is saturated.
 
-One normalize and one publish. First a backlog says how many raw events a second get through both (the slower of the two counts); then events come
-evenly at a tenth of that. Sent: when the producer takes an event, before any batching; read: when a consumer in this process has
-its record. Both on one clock; every event names a new article, so each has a record of its own.
+One normalize and one publish. First a backlog says how many raw events a second get through both; then events come evenly at a
+tenth of that. Sent: when the producer takes an event, before any batching; read: when a consumer in this process has its record.
+Both on one clock; every event names a new article, so each has a record of its own.
 """
 
 import itertools

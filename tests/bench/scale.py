@@ -1,7 +1,9 @@
 """scale: how long any partition stands still when instances join, leave, or are killed, while input always waits.
 
 Each worker by itself, on a backlog that is there before it starts and must not run out before the last change: two instances,
-four, one (three leave at once by SIGTERM), two, and then one of the two is killed with -9. A change is over when every partition has moved on.
+four, one (three leave at once by SIGTERM), two, and then one of the two is killed with -9. Before the first change nothing is done to
+them for as long: what a partition waits for the others' events anyway. A change is over when
+everybody was given partitions anew and every partition has moved on since.
 An output is dated by the broker (LogAppendTime) and counted for the input partition that it came from, since outputs of one stand in
 all partitions of the next stream: the gap is the longest time between two outputs of one input partition. Articles with events in
 several raw partitions are left out there. The events are those of the fault tests, and so are the model and the checker: nothing may be
@@ -15,6 +17,7 @@ import json
 import time
 
 from chaos import checker, events, model
+from support.articles import log_lines
 from support.waiting import until
 
 from .report import Figure, Result
@@ -39,7 +42,7 @@ class Change:
     at_s: float
     most: float
     until_s: float = 0.0
-    gaps: dict = dataclasses.field(default_factory=dict)  # input partition: longest gap that began or ended in it
+    gaps: dict = dataclasses.field(default_factory=dict)  # input partition: longest gap whose middle lies in it
 
 
 # ---- load
@@ -67,6 +70,7 @@ class Fleet:
 
     def __init__(self, rig, space, worker):
         self.rig, self.space, self.worker = rig, space, worker
+        self.ends = space.ends(STREAMS[worker])
         self.team, self.left, self.changes, self.failures = [], [], [], []
 
     def positions(self):
@@ -85,15 +89,22 @@ class Fleet:
     def kill(self):
         assert self.team.pop(0).kill(), f"{self.worker} ended before it was killed"
 
-    def change(self, label, act, most=GAP_S, timeout_s=60):
-        """Does it, and waits until every partition has moved on and every instance that left has ended."""
-        before = self.positions()
+    def change(self, label, act, most=GAP_S, timeout_s=60, rebalances=True):
+        """Does it, and waits until who left has ended, every instance was given partitions anew, and then every partition moved on."""
+        assigned = {process: len(log_lines(process, "group.assigned")) for process in self.team}
         change = Change(label, time.time(), most)
         act()
 
+        def settled():
+            return not any(process.alive for process in self.left) and (not rebalances or all(
+                len(log_lines(process, "group.assigned")) > assigned.get(process, 0) for process in self.team))
+
+        until(settled, timeout_s, lambda: f"{self.worker}: everybody has partitions after: {label}", every_s=0.1)
+        before = self.positions()
+
         def over():
             now = self.positions()
-            return all(now[p] >= before[p] + MOVED for p in now) and not any(process.alive for process in self.left)
+            return all(now[p] >= min(before[p] + MOVED, self.ends[p]) for p in now)
 
         until(over, timeout_s, lambda: f"{self.worker}: every partition moves on after: {label}; from {before} to {self.positions()}",
               every_s=0.2)
@@ -102,13 +113,13 @@ class Fleet:
         say(f"scale {self.worker}: {label}: over after {change.until_s - change.at_s:.1f} s")
 
     def run(self):
-        ends = self.space.ends(STREAMS[self.worker])
         self.change("two instances start", lambda: self.join(2), most=None)
+        self.change("nothing is done to two", lambda: None, rebalances=False)
         self.change("two join two", lambda: self.join(2))
         self.change("three of four leave", lambda: self.leave(3))
         self.change("one joins one", lambda: self.join(1))
         self.change("kill -9 of one of two", self.kill, most=SESSION_S + GAP_S)
-        dry = [p for p, position in self.positions().items() if position >= ends[p]]
+        dry = [p for p, position in self.positions().items() if position >= self.ends[p]]
         if dry:
             self.failures.append(f"{self.worker}: partitions {dry} had no input left before the last change was over; raise --backlog")
         self.join(1)
@@ -156,7 +167,7 @@ def note_gaps(changes, times):
     for partition, of_one in times.items():
         for before, after in itertools.pairwise(of_one):
             for change in changes:
-                if before < change.until_s and after > change.at_s:
+                if change.at_s <= (before + after) / 2 < change.until_s:
                     change.gaps[partition] = max(change.gaps.get(partition, 0), after - before)
 
 
@@ -164,7 +175,7 @@ def figures(fleet, times, n_done):
     worker = fleet.worker
     for change in fleet.changes:
         if change.most is not None:
-            samples = list(change.gaps.values())
+            samples = list(change.gaps.values()) or [0.0]
             note = f"{len(samples)} partitions"
             yield Figure(f"{worker}: {change.label}", "s without output", [max(samples)], change.most, note)
             yield Figure(f"{worker}: {change.label}, by partition", "s", samples)
@@ -174,9 +185,9 @@ def figures(fleet, times, n_done):
 
 
 def run(rig, options):
-    result = Result("scale", {"backlog": f"{options.backlog:,} raw events, seed {options.seed}, 8 partitions, session {SESSION_S} s"})
+    result = Result("scale", {"backlog": f"{options.backlog:,} raw events, seed {options.seed}; 8 partitions, session {SESSION_S} s"})
     broker_time = {"message.timestamp.type": "LogAppendTime"}
-    space = rig.space(topic_config={"normalized": broker_time, "records": broker_time})
+    space = rig.space({"normalized": broker_time, "records": broker_time}, registries=False)
     load(space, options.seed, options.backlog)
     say(f"scale: {stored(space, 'normalize'):,} events stored")
     fleets = []
@@ -191,7 +202,8 @@ def run(rig, options):
         result.figures += figures(fleet, times, stored(space, fleet.worker))
     say("scale: checking what came out")
     found = checker.check(space, expected, compaction=False)
-    result.figures += [Figure("checker: lost", "messages", [len(found.lost)], 0), Figure("checker: wrong", "messages", [len(found.wrong)], 0),
+    result.figures += [Figure("checker: lost", "messages", [len(found.lost)], 0),
+                       Figure("checker: wrong", "messages", [len(found.wrong)], 0),
                        Figure("checker: records read", "messages", [found.records_read]),
                        Figure("checker: sent twice", "messages", [found.duplicates])]
     if not found.good:
