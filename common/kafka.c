@@ -73,8 +73,6 @@ static const struct property fixed[] = {
     {"message.timeout.ms", "it follows from session.timeout.ms"},
     {"client.rack", "fetching from followers is broken in librdkafka 2.0.2"},
     {"group.instance.id", "static membership is not supported"},
-    {"fetch.message.max.bytes", "it bounds a worker's memory; larger messages come all the same"},
-    {"max.partition.fetch.bytes", "it bounds a worker's memory; larger messages come all the same"},
     {"transactional.id", "the promise does not hang on transactions"},
     {"message.max.bytes", "it follows from streams.*.maxMessageBytes"},
 };
@@ -107,6 +105,16 @@ static enum nm_status set_rows(rd_kafka_conf_t *conf, const struct property *row
     for (size_t i = 0; status == NM_OK && i < n; i++)
         status = set(conf, rows[i].name, rows[i].value, err);
     return status;
+}
+
+/* When a queue is full, 2.0.2 looks again after a second, whatever happens: a worker that reads faster than a queue a
+ * second waits for it. Later ones have a property for that. */
+static enum nm_status set_queue_backoff(rd_kafka_conf_t *conf, struct nm_error *err)
+{
+    char reason[200];
+    if (rd_kafka_conf_set(conf, "fetch.queue.backoff.ms", "10", reason, sizeof reason) != RD_KAFKA_CONF_INVALID)
+        return NM_OK;
+    return nm_fail(err, NM_CONFIG, "Kafka property fetch.queue.backoff.ms: %s", reason);
 }
 
 static enum nm_status set_map(rd_kafka_conf_t *conf, const char *option, const struct nm_pairs *map,
@@ -185,7 +193,9 @@ enum nm_status nm_kafka_consumer_open(const struct nm_settings *settings, const 
     enum nm_status status = new_conf(settings, hooks, consumer, sizeof consumer / sizeof *consumer, &conf, err);
     if (status != NM_OK)
         return status;
-    status = set_map(conf, "kafka.consumer", &settings->kafka_consumer, err);
+    status = set_queue_backoff(conf, err);
+    if (status == NM_OK)
+        status = set_map(conf, "kafka.consumer", &settings->kafka_consumer, err);
     /* librdkafka wants some group even for assign() without one; it is never joined, and nothing is committed. */
     if (status == NM_OK)
         status = set(conf, "group.id", group ? group : "newsmill-tool", err);

@@ -167,7 +167,6 @@ def test_unequal_partition_counts_in_the_file(new_namespace):
     ("kafka.consumer.enable.auto.commit", "true"),
     ("kafka.consumer.auto.offset.reset", "earliest"),
     ("kafka.consumer.partition.assignment.strategy", "cooperative-sticky"),
-    ("kafka.consumer.max.partition.fetch.bytes", "1000"),
     ("kafka.consumer.group.instance.id", "a"),
     ("kafka.common.client.rack", "a"),
     ("kafka.common.bootstrap.servers", "h:1"),

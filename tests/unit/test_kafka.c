@@ -79,8 +79,6 @@ static void open__refuses_what_the_promise_hangs_on(void **state)
         "message.timeout.ms",
         "client.rack",
         "group.instance.id",
-        "fetch.message.max.bytes",
-        "max.partition.fetch.bytes",
         "message.max.bytes",
         "transactional.id",
     };
