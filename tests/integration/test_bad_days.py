@@ -6,7 +6,6 @@ import json
 
 import pytest
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import NewTopic
 
 from support.articles import count, log_lines, read, refused, stop, wait_log
 from support.waiting import until
@@ -100,22 +99,13 @@ def test_largest_event_that_is_no_json_becomes_a_dead_letter(new_namespace, work
 
 # ---- the input stream, under working workers
 
-def recreate(ns):
-    admin, name = ns.kafka.admin(), ns.topic["raw"]
-    admin.delete_topics([name])[name].result(30)
-    until(lambda: name not in admin.list_topics(timeout=10).topics, 20, "the topic is gone")
-    admin.create_topics([NewTopic(name, 1, 1)])[name].result(30)
-    until(lambda: name in (known := admin.list_topics(timeout=10).topics) and len(known[name].partitions) == 1, 20,
-          "the topic is there again")
-
-
 @pytest.mark.parametrize("n", [5, 50])
 def test_stream_recreated_under_a_working_worker_is_noticed(one, workers, n):
     """Shorter or longer than before."""
     worker = workers.start("normalize", one.config)
     one.produce("raw", [event(i) for i in range(10)])
     one.wait_done("normalize", "raw")
-    recreate(one)
+    one.recreate("raw")
     one.produce("raw", [event(i) for i in range(100, 100 + n)])
     text = refused(worker, "recreated", one.topic["raw"] + "/0", "runtime.onGap", timeout_s=40)
     assert "\n" not in text
@@ -130,7 +120,7 @@ def test_stream_recreated_under_a_working_worker_that_may_go_on(one, workers):
     worker = workers.start("normalize", one.config, "--set", "runtime.onGap=oldest")
     one.produce("raw", [event(i) for i in range(10)])
     one.wait_done("normalize", "raw")
-    recreate(one)
+    one.recreate("raw")
     one.produce("raw", [event(i) for i in range(100, 150)])
     wait_log(worker, "stream.gap", timeout_s=40)
     until(lambda: numbers(one) == [*range(10), *range(100, 150)], 20, lambda: f"all of it, not {numbers(one)}")

@@ -5,7 +5,6 @@ import json
 
 import pytest
 from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.admin import NewTopic
 from support.articles import count, log_lines, refused, stop, wait_count, wait_log
 from support.waiting import until
 
@@ -51,12 +50,7 @@ def worked(ns, workers, n=10):
 # ---- gaps
 
 def recreate(ns, events):
-    admin, name = ns.kafka.admin(), ns.topic["raw"]
-    admin.delete_topics([name])[name].result(30)
-    until(lambda: name not in admin.list_topics(timeout=10).topics, 20, "the topic is gone")
-    admin.create_topics([NewTopic(name, 1, 1)])[name].result(30)
-    until(lambda: name in (known := admin.list_topics(timeout=10).topics) and len(known[name].partitions) == 1, 20,
-          "the topic is there again")
+    ns.recreate("raw")
     send(ns, events)
 
 

@@ -116,6 +116,15 @@ class Namespace:
               30, "the broker knows the new topics")
         return self
 
+    def recreate(self, stream):
+        """Deletes a stream and makes it anew, empty, with one partition."""
+        admin, name = self.kafka.admin(), self.topic[stream]
+        admin.delete_topics([name])[name].result(30)
+        until(lambda: name not in admin.list_topics(timeout=10).topics, 20, "the topic is gone")
+        admin.create_topics([NewTopic(name, 1, 1)])[name].result(30)
+        until(lambda: name in (known := admin.list_topics(timeout=10).topics) and len(known[name].partitions) == 1, 20,
+              "the topic is there again")
+
     def close(self):
         """Deletes the topics of this namespace, also those that the tool made; errors don't matter any more."""
         admin = self.kafka.admin()
