@@ -3,7 +3,7 @@
  * nm_buf doubles, so n appends cost O(n). Its capacity always exceeds its length by one byte, which is where
  * nm_buf_str() writes the NUL.
  * nm_arena is a list of chunks. Pieces come from `current`; when it is full the next chunk with room takes over. A new
- * chunk is twice as big as the current one, from 64 KiB to 1 MiB; a piece that is bigger than that gets a chunk of
+ * chunk is twice as big as the current one, from 64 KiB to 256 KiB; a piece that is bigger than that gets a chunk of
  * its own, and `current` stays, so that one big article does not waste the rest of a chunk. Reset only forgets what is
  * used. Invariants: current is in the list or NULL; used <= size; sizes are multiples of 16. */
 #include "newsmill/buf.h"

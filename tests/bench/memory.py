@@ -1,8 +1,8 @@
 """memory: resident memory of one worker that starts with a backlog, and how it grows while it works that off.
 
-One process reads a backlog of two rounds (--events each, a million by default), sampled several times a second. Peak is VmHWM after
-the first round. Growth is the slope of a line through VmRSS against finished events, from a quarter of a round on: over the
-same articles again and again nothing may stay behind, so what grows is a leak or fragmentation.
+One process reads a backlog of three rounds (--events each, a million by default), sampled several times a second. Peak is VmHWM after
+the first round. Growth compares the last two: over the same articles again and again nothing may stay behind, so what grows is a leak or
+fragmentation.
 """
 
 import statistics
@@ -15,7 +15,7 @@ from .rig import INPUTS, option_values, say, stored, wait_all, wait_progress
 SUMMARY = "peak resident memory of a worker that starts with a backlog, and its growth per million events"
 PEAK_MIB, GROWTH_MIB = 96, 1
 ARTICLES = {"normalize": 100_000, "publish": 50_000}
-ROUNDS = 2
+ROUNDS = 3
 # Options that bound what a worker holds; their values are told with the figures.
 BOUNDS = ("runtime.inFlightItems", "runtime.inFlightBytes", "runtime.batchItems", "runtime.batchBytes")
 
@@ -24,11 +24,12 @@ def add_arguments(parser):
     parser.add_argument("--events", type=int, default=1_000_000, help="memory: backlog of a round (default 1,000,000)")
 
 
-def slope(samples):
-    """MiB per million events of (events, MiB): least squares."""
-    if len({events for events, _ in samples}) < 2:
-        return 0.0
-    return statistics.linear_regression([events for events, _ in samples], [mib for _, mib in samples]).slope * 1e6
+def growth(samples):
+    """MiB per million events of [(events, MiB)] of a whole number of rounds: between the medians of the last two. The first one
+    fills the buffers, and single samples move by several MiB with what lies in librdkafka's queue."""
+    last = samples[-1][0] / ROUNDS  # events of a round, what publish writes to itself included
+    rounds = [statistics.median(mib for events, mib in samples if last * n < events <= last * (n + 1)) for n in range(ROUNDS)]
+    return (rounds[-1] - rounds[-2]) / last * 1e6
 
 
 def _backlog(space, worker, n_events):
@@ -66,7 +67,8 @@ def _one(rig, worker, n_events, result):
     result.figures += [
         Figure(f"{worker}: peak, {n_events:,} events", "MiB", [peak], PEAK_MIB),
         Figure(f"{worker}: peak, all rounds", "MiB", [last.peak_mib], PEAK_MIB),
-        Figure(f"{worker}: growth", "MiB per M events", [slope(steady)], GROWTH_MIB, f"from {n_events // 4:,} events on"),
+        Figure(f"{worker}: growth", "MiB per M events", [growth(samples)], GROWTH_MIB,
+               "medians of the last two rounds"),
         Figure(f"{worker}: resident at work", "MiB", [mib for _, mib in steady]),
         Figure(f"{worker}: finished", "events/s", [done / seconds], note=f"{done:,} of {', '.join(INPUTS[worker])}"),
         Figure(f"{worker}: client CPU", "µs/event", [last.cpu_s / done * 1e6]),
