@@ -83,8 +83,10 @@ enum nm_status nm_work_judge(struct nm_runtime *rt, struct nm_work *work, struct
             continue;
         bool dead = item->verdict == NM_REJECTED;
         nm_work_span(work, (size_t)(part - rt->part))->ends_dead = dead;
-        if (!nm_breaker_count(&part->breaker, &rt->breaker_limits, item->offset, dead) && dead)
+        if (!nm_breaker_count(&part->breaker, &rt->breaker_limits, item->offset, dead) && dead) {
+            nm_guard_end(rt); /* a stop and no crash, however often a supervisor starts us again */
             return tripped(rt, part, item, err);
+        }
     }
     return NM_OK;
 }
