@@ -17,9 +17,10 @@ import sys
 import time
 
 from support.servers import ROOT
+from support.workers import INPUTS
 
 from . import machine, report
-from .rig import INPUTS, Rig, say
+from .rig import Rig, say
 
 NAMES = {"memory": "memory", "scale": "scale", "pass": "pass_through", "latency": "latency"}  # and their modules
 

@@ -7,10 +7,12 @@ fragmentation.
 
 import statistics
 
+from support.workers import INPUTS
+
 from . import feed
 from .machine import usage
 from .report import Figure, Result
-from .rig import INPUTS, option_values, say, stored, wait_all, wait_progress
+from .rig import option_values, say, stored, wait_all, wait_progress
 
 SUMMARY = "peak resident memory of a worker that starts with a backlog, and its growth per million events"
 PEAK_MIB, GROWTH_MIB = 96, 1

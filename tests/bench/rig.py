@@ -10,11 +10,10 @@ from redis.exceptions import RedisError
 from support.namespace import Namespace, merged
 from support.servers import Kafka, Redis
 from support.waiting import until
-from support.workers import Workers, run
+from support.workers import INPUTS, Workers, run
 
 from . import feed
 
-INPUTS = {"normalize": ("raw",), "publish": ("normalized", "facets")}
 OUTPUT = {"normalize": "normalized", "publish": "records"}
 # The tests' namespaces have short sessions and commits; the figures are those of the defaults.
 SHIPPED = {"kafka": {"consumer": {"session.timeout.ms": None, "heartbeat.interval.ms": None, "fetch.wait.max.ms": None}},

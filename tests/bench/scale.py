@@ -19,9 +19,10 @@ import time
 from chaos import checker, events, model
 from support.articles import log_lines
 from support.waiting import until
+from support.workers import INPUTS
 
 from .report import Figure, Result
-from .rig import INPUTS, OUTPUT, say, stored, wait_all
+from .rig import OUTPUT, say, stored, wait_all
 
 SUMMARY = "longest standstill of a partition while instances join, leave and are killed under saturated input"
 GAP_S = 3
@@ -48,19 +49,9 @@ class Change:
 # ---- load
 
 def load(space, seed, n_events):
-    producer, refused = space.producer(**{"compression.type": "lz4", "linger.ms": 20}), []
-    source = events.generate(seed, max(1, n_events // 4))
-    for sent, event in enumerate(itertools.islice(source, n_events)):
-        while True:
-            try:
-                producer.produce(space.topic["raw"], event.value, event.key, timestamp=event.timestamp_ms, headers=event.headers,
-                                 on_delivery=lambda err, _: refused.append(err) if err else None)
-                break
-            except BufferError:
-                producer.poll(0.02)
-        if sent % 1000 == 0:
-            producer.poll(0)
-    assert producer.flush(120) == 0 and not refused, f"not everything was stored: {refused[:2]}"
+    source = itertools.islice(events.generate(seed, max(1, n_events // 4)), n_events)
+    space.produce("raw", ((event.key, event.value, event.timestamp_ms, event.headers) for event in source), timeout_s=120,
+                  **{"compression.type": "lz4", "linger.ms": 20})
 
 
 # ---- the fleet

@@ -5,11 +5,11 @@ import itertools
 import time
 
 from support.waiting import until
-from support.workers import Worker, environment, program
+from support.workers import INPUTS, Worker, environment, program
 
 from . import feed
 from .machine import Meter, usage
-from .rig import INPUTS, OUTPUT, stored, wait_all
+from .rig import OUTPUT, stored, wait_all
 
 _numbers = itertools.count()
 

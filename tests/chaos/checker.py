@@ -16,6 +16,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from support import schemas
 from support.waiting import until
+from support.workers import INPUTS
 
 from . import facets, model
 
@@ -192,7 +193,7 @@ def check_dead(space, expected, findings):
 
 
 def check_positions(space, findings):
-    for worker, stream in (("normalize", "raw"), ("publish", "normalized"), ("publish", "facets")):
+    for worker, stream in ((worker, stream) for worker, streams in INPUTS.items() for stream in streams):
         group = space.group(worker)
         ends, committed, marks = space.ends(stream), space.committed(group, stream), space.wm(group, stream)
         for partition, end in ends.items():

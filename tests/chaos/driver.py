@@ -17,11 +17,11 @@ import time
 from redis.exceptions import RedisError
 from support.namespace import Namespace, merged
 from support.waiting import TooLate, until
-from support.workers import Workers
+from support.workers import INPUTS, Workers
 
 from . import checker, facets, model
+from .load import Load
 
-INPUTS = {"normalize": ("raw",), "publish": ("normalized", "facets")}  # the workers and the streams that they read
 POINTS = ("polled", "redis_sent", "redis_done", "produced", "reported", "marked", "wm_written", "committed",
           "assigned", "revoked")
 STOP_MS = 10000
@@ -225,7 +225,7 @@ class Run:
             now = self.progress(name)
             if now > beyond:
                 return now
-            time.sleep(0.005)
+            self.over.wait(0.005)
         return beyond
 
     def wanted(self, kind):
@@ -233,7 +233,6 @@ class Run:
         return not self.over.is_set() and self.counts[kind] < self.scenario.plan()[kind]
 
     def _load(self, acting):
-        from .load import Load  # load.py speaks of INPUTS
         try:
             Load(self).send_all(acting)
         except Exception as error:  # pylint: disable=broad-except

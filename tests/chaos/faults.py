@@ -13,8 +13,7 @@ import time
 
 from redis.exceptions import RedisError
 from support.waiting import until
-
-from .driver import INPUTS
+from support.workers import INPUTS
 
 KEPT = 3  # snapshots; an old one takes more away
 NAMES = list(INPUTS)

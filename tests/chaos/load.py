@@ -5,9 +5,9 @@ import random
 import time
 
 from confluent_kafka import KafkaException
+from support.workers import INPUTS
 
 from . import events, facets
-from .driver import INPUTS
 
 
 class Load:

@@ -148,11 +148,12 @@ class Namespace:
                          "enable.partition.eof": True, "auto.offset.reset": "error", "log_level": 0,
                          "fetch.wait.max.ms": 20, **options})
 
-    def produce(self, stream, messages, timeout_s=60):
+    def produce(self, stream, messages, timeout_s=60, **options):
         """messages: (key, value) or (key, value, timestamp_ms) or (key, value, timestamp_ms, headers); bytes, text, or
-        None each. Returns when every one is acknowledged. Nothing is checked: a test may write what it likes."""
+        None each; options: of the producer. Returns when every one is acknowledged. Nothing is checked: a test may write what it
+        likes."""
         failed = []
-        producer = self.producer()
+        producer = self.producer(**options)
         for key, value, *rest in messages:
             extra = {}
             if rest and rest[0]:

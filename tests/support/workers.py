@@ -11,6 +11,8 @@ import subprocess
 from .servers import ROOT
 from .waiting import until
 
+INPUTS = {"normalize": ("raw",), "publish": ("normalized", "facets")}  # the workers and the streams that they read
+
 
 def build_folder():
     return ROOT / os.environ.get("NM_BUILD", "build")
