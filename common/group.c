@@ -104,9 +104,9 @@ static void take_looks(struct nm_runtime *rt)
     for (size_t i = 0; i < peers->n; i++) {
         struct nm_peer *peer = &peers->peer[i];
         const struct nm_reply *reply = nm_pipe_reply(&peers->pipe, i);
-        struct nm_watermark wm = {.next = 0, .event_ms = -1};
-        if (reply->type == NM_REPLY_STR && nm_watermark_parse(reply->str, &wm, NULL) != NM_OK)
-            wm = (struct nm_watermark){.next = 0, .event_ms = -1}; /* its owner says so */
+        struct nm_watermark wm;
+        if (reply->type != NM_REPLY_STR || nm_watermark_parse(reply->str, &wm, NULL) != NM_OK) /* its owner says so */
+            wm = (struct nm_watermark){.next = 0, .event_ms = -1};
         peer->next = wm.next;
         peer->event_ms = wm.event_ms;
         behind = behind || peer->next < peer->until;
