@@ -1,11 +1,11 @@
-/* buf.c - growable bytes, and an arena that keeps its memory between batches.
+/* buf.c - growable bytes, an arena that keeps its memory between batches, and a pool for what is not used.
  *
  * nm_buf doubles, so n appends cost O(n). Its capacity always exceeds its length by one byte, which is where
  * nm_buf_str() writes the NUL.
- * nm_arena is a list of chunks. Pieces come from `current`; when it is full the next chunk with room takes over. A new
- * chunk is twice as big as the current one, from 64 KiB to 256 KiB; a piece that is bigger than that gets a chunk of
- * its own, and `current` stays, so that one big article does not waste the rest of a chunk. Reset only forgets what is
- * used. Invariants: current is in the list or NULL; used <= size; sizes are multiples of 16. */
+ * nm_arena is a list of chunks. Pieces come from `current`; when it is full the next chunk with room takes over. A
+ * piece that is bigger than a chunk gets one of its own, and `current` stays, so that one big article does not waste
+ * the rest of a chunk. Reset only forgets what is used, or with a pool gives back all chunks but one. Invariants:
+ * current is in the list or NULL; used <= size; sizes are multiples of 16; a spare chunk has CHUNK_BYTES. */
 #include "newsmill/buf.h"
 
 #include <stdarg.h>
@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUF_FIRST = 64, ARENA_ALIGN = 16, CHUNK_FIRST = 64 * 1024, CHUNK_LAST = 256 * 1024 };
+enum { BUF_FIRST = 64, ARENA_ALIGN = 16, CHUNK_BYTES = 128 * 1024 };
 
 void nm_buf_clear(struct nm_buf *buf)
 {
@@ -137,29 +137,20 @@ static bool chunk_fits(const struct nm_chunk *chunk, size_t need)
     return need <= chunk->size - chunk->used;
 }
 
-/* A chunk for a piece of `need` bytes, linked in behind the current one. */
-static struct nm_chunk *arena_grow(struct nm_arena *arena, size_t need, bool own)
+/* A chunk with room for `need` bytes, linked in behind the current one. */
+static struct nm_chunk *arena_grow(struct nm_arena *arena, size_t need)
 {
-    size_t size = CHUNK_FIRST;
-    if (own)
-        size = need;
-    else if (arena->current)
-        size = arena->current->size >= CHUNK_LAST / 2 ? CHUNK_LAST : arena->current->size * 2;
-    if (size < CHUNK_FIRST)
-        size = CHUNK_FIRST;
-    if (size < need)
-        size = need;
-    struct nm_chunk *chunk = malloc(sizeof *chunk + size);
+    size_t size = need > CHUNK_BYTES ? need : CHUNK_BYTES;
+    struct nm_chunk *chunk = arena->pool && size == CHUNK_BYTES ? arena->pool->chunk : NULL;
+    if (chunk)
+        arena->pool->chunk = chunk->next;
+    else
+        chunk = malloc(sizeof *chunk + size);
     if (!chunk)
         return NULL;
-    *chunk = (struct nm_chunk){.size = size};
-    if (arena->current) {
-        chunk->next = arena->current->next;
-        arena->current->next = chunk;
-    } else {
-        chunk->next = arena->first;
-        arena->first = chunk;
-    }
+    struct nm_chunk **link = arena->current ? &arena->current->next : &arena->first;
+    *chunk = (struct nm_chunk){.next = *link, .size = size};
+    *link = chunk;
     return chunk;
 }
 
@@ -175,12 +166,12 @@ void *nm_arena_alloc(struct nm_arena *arena, size_t size)
     size_t need = aligned(size);
     if (arena->current && chunk_fits(arena->current, need))
         return chunk_take(arena->current, need);
-    bool own = need > CHUNK_LAST;
+    bool own = need > CHUNK_BYTES;
     struct nm_chunk *chunk = arena->current ? arena->current->next : arena->first;
     while (chunk && !chunk_fits(chunk, need))
         chunk = chunk->next;
     if (!chunk)
-        chunk = arena_grow(arena, need, own);
+        chunk = arena_grow(arena, need);
     if (!chunk)
         return NULL;
     if (!own || !arena->current)
@@ -218,8 +209,28 @@ void *nm_arena_resize(struct nm_arena *arena, void *piece, size_t old_size, size
     return grown;
 }
 
+/* Chunks from `chunk` on: to the pool, or free where they are not what it keeps. */
+static void give_back(struct nm_pool *pool, struct nm_chunk *chunk)
+{
+    while (chunk) {
+        struct nm_chunk *next = chunk->next;
+        if (pool && chunk->size == CHUNK_BYTES) {
+            chunk->next = pool->chunk;
+            pool->chunk = chunk;
+        } else {
+            free(chunk);
+        }
+        chunk = next;
+    }
+}
+
 void nm_arena_reset(struct nm_arena *arena)
 {
+    if (arena->pool && arena->first) {
+        struct nm_chunk **rest = arena->first->size == CHUNK_BYTES ? &arena->first->next : &arena->first;
+        give_back(arena->pool, *rest);
+        *rest = NULL;
+    }
     for (struct nm_chunk *chunk = arena->first; chunk; chunk = chunk->next)
         chunk->used = 0;
     arena->current = arena->first;
@@ -227,10 +238,32 @@ void nm_arena_reset(struct nm_arena *arena)
 
 void nm_arena_clear(struct nm_arena *arena)
 {
-    for (struct nm_chunk *chunk = arena->first; chunk;) {
-        struct nm_chunk *next = chunk->next;
-        free(chunk);
-        chunk = next;
-    }
-    *arena = (struct nm_arena){0};
+    give_back(NULL, arena->first);
+    arena->first = arena->current = NULL;
+}
+
+void nm_pool_lend(struct nm_pool *pool, struct nm_buf *buf)
+{
+    if (pool && !buf->data && pool->n_bufs)
+        *buf = pool->buf[--pool->n_bufs];
+}
+
+void nm_pool_return(struct nm_pool *pool, struct nm_buf *buf)
+{
+    if (!pool || !buf->data)
+        return;
+    nm_buf_reset(buf);
+    if (pool->n_bufs == NM_POOL_BUFS)
+        free(buf->data);
+    else
+        pool->buf[pool->n_bufs++] = *buf;
+    *buf = (struct nm_buf){0};
+}
+
+void nm_pool_clear(struct nm_pool *pool)
+{
+    give_back(NULL, pool->chunk);
+    pool->chunk = NULL;
+    while (pool->n_bufs)
+        nm_buf_clear(&pool->buf[--pool->n_bufs]);
 }

@@ -151,6 +151,7 @@ static enum nm_status complete_first(struct nm_redis *redis, struct nm_error *er
     pipe->next = NULL;
     pipe->in_flight = false;
     pipe->done = true;
+    nm_pool_return(pipe->arena.pool, &pipe->request);
     NM_FAULT(NM_POINT_REDIS_DONE);
     return NM_OK;
 }

@@ -18,6 +18,7 @@ void nm_pipe_reset(struct nm_pipe *pipe)
 {
     assert(!pipe->in_flight);
     nm_buf_reset(&pipe->request);
+    nm_pool_return(pipe->arena.pool, &pipe->request);
     nm_arena_reset(&pipe->arena);
     pipe->n_commands = 0;
     pipe->done = false;
@@ -50,6 +51,7 @@ static void add_number(struct nm_buf *buf, char mark, unsigned long long value)
 size_t nm_pipe_command(struct nm_pipe *pipe, size_t n_args)
 {
     assert(!pipe->in_flight);
+    nm_pool_lend(pipe->arena.pool, &pipe->request);
     add_number(&pipe->request, '*', n_args);
     return pipe->n_commands++;
 }

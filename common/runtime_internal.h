@@ -183,6 +183,7 @@ struct nm_runtime {
     int64_t wm_asked_ms;
     int64_t last_commit_ms;
 
+    struct nm_pool pool;     /* of the arenas and pipes of all works */
     struct nm_pipe set_pipe; /* the look into the sets that is in flight */
     int64_t set_at_ms;       /* next look */
 

@@ -1,7 +1,8 @@
 /* work.c - batches on their way: their memory, what workers append to them, and the window that bounds them.
  *
- * All memory is taken once and used again: items, their data, outputs, the arenas and the pipes. `order` holds the
- * works that are not free, oldest first; Redis commands and outputs keep that order. */
+ * All memory is taken once and used again: items, their data and outputs by the same work, what the arenas and pipes
+ * need by all of them from one pool. `order` holds the works that are not free, oldest first; Redis commands and
+ * outputs keep that order. */
 #include "runtime_internal.h"
 
 #include <string.h>
@@ -22,6 +23,7 @@ static enum nm_status open_work(struct nm_runtime *rt, struct nm_work *work, str
     if (!batch->item || !batch->pipe || !batch->replies || !batch->arena || !work->message || !work->item_data ||
         !work->span)
         return nm_fail(err, NM_FATAL, "out of memory for batches of %zu", n);
+    batch->arena->pool = batch->pipe->arena.pool = batch->replies->arena.pool = &rt->pool;
     return NM_OK;
 }
 
@@ -59,6 +61,14 @@ void nm_works_close(struct nm_runtime *rt)
     }
     nm_pipe_clear(&rt->wm_pipe);
     nm_pipe_clear(&rt->set_pipe);
+    nm_pool_clear(&rt->pool);
+}
+
+/* In flight it is only while its connection is given up; then the next step resets it. */
+static void idle_pipe(struct nm_pipe *pipe)
+{
+    if (!pipe->in_flight)
+        nm_pipe_reset(pipe);
 }
 
 struct nm_work *nm_work_take(struct nm_runtime *rt, enum nm_stage stage)
@@ -82,6 +92,8 @@ void nm_work_release(struct nm_runtime *rt, struct nm_work *work)
     rt->in_flight_items -= work->batch.n_items;
     rt->in_flight_bytes -= work->bytes;
     nm_arena_reset(work->batch.arena);
+    idle_pipe(work->batch.pipe);
+    idle_pipe(work->batch.replies);
     work->batch.n_items = work->batch.n_outputs = 0;
     work->bytes = work->n_spans = work->outstanding = work->n_failed = 0;
     work->round = 0;

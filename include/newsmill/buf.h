@@ -1,9 +1,12 @@
-/* buf.h - a growable run of bytes, and an arena whose pieces live until it is reset.
+/* buf.h - a growable run of bytes, an arena whose pieces live until it is reset, and a pool of what they do not use.
  *
  * nm_buf: append without checking, then ask once with nm_buf_ok(): a failed allocation sets `oom`, and later
  * appends do nothing. `data` always has room for one byte after `len`; nm_buf_str() puts a NUL there.
  * nm_arena: bump allocation in chunks that are kept and used again after nm_arena_reset(), so a batch of a steady
- * stream allocates nothing. Pieces are aligned to 16 bytes and never move. Neither type is thread-safe. */
+ * stream allocates nothing. Pieces are aligned to 16 bytes and never move.
+ * nm_pool: spare memory of many buffers and arenas that are large in turn: together they keep what they needed most at
+ * one moment, not the sum of what each one ever needed. What was given back last is taken first.
+ * No type is thread-safe; a pool belongs to one thread with everything that takes from it. */
 #ifndef NEWSMILL_BUF_H
 #define NEWSMILL_BUF_H
 
@@ -29,8 +32,22 @@ const char *nm_buf_str(struct nm_buf *buf);
 char *nm_buf_take(struct nm_buf *buf);
 
 struct nm_chunk;
+
+#define NM_POOL_BUFS 32 /* spare buffers kept; the memory of more is freed */
+struct nm_pool {
+    struct nm_chunk *chunk;
+    struct nm_buf buf[NM_POOL_BUFS];
+    size_t n_bufs;
+};
+void nm_pool_clear(struct nm_pool *pool); /* frees what is spare; what was taken stays with its takers */
+/* An empty buffer gets the memory of a spare one. A NULL pool does nothing. */
+void nm_pool_lend(struct nm_pool *pool, struct nm_buf *buf);
+/* Takes the memory of a buffer, which is empty then. A NULL pool leaves it as it is. */
+void nm_pool_return(struct nm_pool *pool, struct nm_buf *buf);
+
 struct nm_arena {
     struct nm_chunk *first, *current;
+    struct nm_pool *pool; /* may be NULL; borrowed. Set before the first use */
 };
 
 void *nm_arena_alloc(struct nm_arena *arena, size_t size);                 /* NULL when out of memory; not zeroed */
@@ -38,7 +55,7 @@ char *nm_arena_copy(struct nm_arena *arena, const void *data, size_t len); /* ad
 /* A piece of `old_size` bytes becomes one of `size`: in its place where it is the last one, else a larger one is a
  * copy. */
 void *nm_arena_resize(struct nm_arena *arena, void *piece, size_t old_size, size_t size);
-void nm_arena_reset(struct nm_arena *arena);
-void nm_arena_clear(struct nm_arena *arena);
+void nm_arena_reset(struct nm_arena *arena); /* keeps one chunk, or without a pool all */
+void nm_arena_clear(struct nm_arena *arena); /* frees; the arena may be used again */
 
 #endif

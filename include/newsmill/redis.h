@@ -34,9 +34,9 @@ struct nm_reply {
 };
 
 struct nm_pipe {
-    struct nm_buf request;
+    struct nm_buf request; /* of the arena's pool, if it has one, until it is answered */
     size_t n_commands;
-    struct nm_arena arena;
+    struct nm_arena arena;   /* of the replies */
     struct nm_reply **reply; /* n_commands of them once the pipe is done */
     size_t reply_cap;
     /* of the connection, while the pipe is in flight */

@@ -192,6 +192,63 @@ static void arena__impossible_size_gives_null(void **state)
     nm_arena_clear(&arena);
 }
 
+/* Two arenas that are large in turn take the same memory; what is bigger than a chunk is not kept. */
+static void pool__lends_chunks_to_whoever_needs_them(void **state)
+{
+    (void)state;
+    struct nm_pool pool = {0};
+    struct nm_arena one = {.pool = &pool}, other = {.pool = &pool};
+    enum { PIECES = 200, SIZE = 4096 };
+    for (int round = 0; round < 4; round++) {
+        struct nm_arena *arena = round % 2 ? &other : &one;
+        for (int i = 0; i < PIECES; i++)
+            memset(nm_arena_alloc(arena, SIZE), round, SIZE);
+        memset(nm_arena_alloc(arena, 1000000), round, 1000000);
+        if (round > 0)
+            assert_null(pool.chunk); /* all of it is in use again */
+        nm_arena_reset(arena);
+        assert_non_null(pool.chunk);
+    }
+    char *again = nm_arena_alloc(&one, 16);
+    assert_ptr_equal(one.first, one.current); /* the chunk that it kept */
+    assert_non_null(again);
+    nm_arena_clear(&one);
+    nm_arena_clear(&other);
+    nm_pool_clear(&pool);
+    assert_null(pool.chunk);
+}
+
+static void pool__lends_buffers_last_first(void **state)
+{
+    (void)state;
+    struct nm_pool pool = {0};
+    struct nm_buf small = {0}, large = {0}, taker = {0};
+    nm_buf_adds(&small, "small");
+    for (int i = 0; i < 1000; i++)
+        nm_buf_adds(&large, "large");
+    size_t cap = large.cap;
+    nm_pool_return(&pool, &small);
+    nm_pool_return(&pool, &large);
+    assert_null(large.data);
+    nm_pool_lend(&pool, &taker);
+    assert_int_equal(taker.cap, cap);
+    assert_int_equal(taker.len, 0);
+    nm_buf_adds(&taker, "kept");
+    nm_pool_lend(&pool, &taker); /* has memory: nothing happens */
+    assert_string_equal(nm_buf_str(&taker), "kept");
+    nm_pool_return(NULL, &taker); /* neither does without a pool */
+    assert_string_equal(nm_buf_str(&taker), "kept");
+    for (int i = 0; i < 2 * NM_POOL_BUFS; i++) {
+        struct nm_buf more = {0};
+        nm_buf_addc(&more, 'x');
+        nm_pool_return(&pool, &more);
+    }
+    assert_int_equal(pool.n_bufs, NM_POOL_BUFS);
+    nm_buf_clear(&taker);
+    nm_pool_clear(&pool);
+    assert_int_equal(pool.n_bufs, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +264,8 @@ int main(void)
         cmocka_unit_test(arena__reset_uses_the_same_memory),
         cmocka_unit_test(arena__big_piece_leaves_the_current_chunk),
         cmocka_unit_test(arena__impossible_size_gives_null),
+        cmocka_unit_test(pool__lends_chunks_to_whoever_needs_them),
+        cmocka_unit_test(pool__lends_buffers_last_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
