@@ -123,6 +123,19 @@ static bool store_members(const struct nm_config *config, const struct nm_option
     return true;
 }
 
+const char *nm_config_default(const struct nm_config *config, const struct nm_option *option, bool *own)
+{
+    *own = false;
+    for (const struct nm_option_table *table = config->tables; table->owner; table++)
+        for (const struct nm_option *row = table->options; row->name && strcmp(table->owner, config->program) == 0;
+             row++)
+            if (row->type == NM_OPT_DEFAULT && strcmp(row->name, option->name) == 0) {
+                *own = true;
+                return row->def;
+            }
+    return option->def;
+}
+
 bool nm_config_store(const struct nm_config *config, const struct nm_option *option, void *ctx, bool *given,
                      struct nm_report *report)
 {
@@ -134,10 +147,12 @@ bool nm_config_store(const struct nm_config *config, const struct nm_option *opt
     const struct nm_entry *entry = nm_config_find(config, option->name, NULL);
     if (entry)
         return nm_value_store(option, entry->node, config->folder, ctx, report);
-    *given = option->def != NULL;
+    bool own;
+    const char *def = nm_config_default(config, option, &own);
+    *given = def != NULL;
     if (!*given)
         return true;
-    struct nm_node node = {.kind = NM_NODE_TEXT, .outside = true, .text = option->def};
+    struct nm_node node = {.kind = NM_NODE_TEXT, .outside = true, .text = def};
     return nm_value_store(option, &node, config->folder, ctx, report);
 }
 
@@ -150,6 +165,8 @@ enum nm_status nm_config_apply(struct nm_config *config, const struct nm_option 
             return nm_fail(err, NM_FATAL, "the table's row %s has a field of the wrong type", option->name);
     for (const struct nm_option *option = options; option->name && !report.oom; option++) {
         bool given;
+        if (option->type == NM_OPT_DEFAULT)
+            continue;
         bool good = nm_config_store(config, option, ctx, &given, &report);
         if (good && !given)
             nm_report_add(&report, (struct nm_place){0}, "%s is required: %s", option->name, option->help);

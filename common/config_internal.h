@@ -172,6 +172,8 @@ void nm_config_collect(struct nm_config *config, const struct nm_config_input *i
 const struct nm_entry *nm_config_find(const struct nm_config *config, const char *name, const char *member);
 /* True: no entry before this one is of the same member, so walking over all entries meets each member once. */
 bool nm_config_is_first(const struct nm_config *config, const struct nm_entry *entry);
+/* The default of a row for the program that runs; *own: the program has one of its own. */
+const char *nm_config_default(const struct nm_config *config, const struct nm_option *option, bool *own);
 /* Stores the value of one row, the default included. A row without default and value stores nothing; *given: whether
  * there was one. False: reported. */
 bool nm_config_store(const struct nm_config *config, const struct nm_option *option, void *ctx, bool *given,

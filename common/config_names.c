@@ -12,7 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* Walks over all rows of all tables. */
+/* Walks over all rows of all tables that are options. */
 struct rows {
     const struct nm_option_table *table;
     const struct nm_option *option;
@@ -25,6 +25,8 @@ static const struct nm_option *next_row(struct rows *rows)
             rows->option = rows->table->options;
         else if (rows->option->name)
             rows->option++;
+        if (rows->option->name && rows->option->type == NM_OPT_DEFAULT)
+            continue;
         if (rows->option->name)
             return rows->option;
         rows->table++;

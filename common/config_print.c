@@ -94,6 +94,7 @@ static json_t *maps_json(const struct nm_pairs *pairs)
 union field {
     char *text;
     long long number;
+    double real;
     bool flag;
     struct nm_strings list;
     struct nm_pairs pairs;
@@ -110,6 +111,8 @@ static json_t *field_json(const struct nm_option *option, const union field *fie
         return text_json(field->text);
     case NM_OPT_INT:
         return json_integer(field->number);
+    case NM_OPT_REAL:
+        return json_real(field->real);
     case NM_OPT_BOOL:
         return json_boolean(field->flag);
     case NM_OPT_LIST:
@@ -120,6 +123,8 @@ static json_t *field_json(const struct nm_option *option, const union field *fie
         return lists_json(&field->lists);
     case NM_OPT_MAPS:
         return maps_json(&field->pairs);
+    case NM_OPT_DEFAULT:
+        break;
     }
     return NULL;
 }
@@ -142,7 +147,7 @@ static json_t *value_json(const struct nm_config *config, const struct nm_option
 
 static json_t *default_json(const struct nm_config *config, const struct nm_option *option)
 {
-    struct nm_config empty = {.folder = "", .path = config->path, .program = config->program};
+    struct nm_config empty = {.folder = "", .path = config->path, .program = config->program, .tables = config->tables};
     return value_json(&empty, option);
 }
 
@@ -195,8 +200,11 @@ static void source_text(const struct nm_config *config, const struct nm_option *
         if (entry)
             put_source(entry, config->path, out);
     }
-    if (out->len == 0)
-        nm_buf_adds(out, option->def ? "default" : "not given");
+    bool own;
+    if (out->len == 0 && nm_config_default(config, option, &own))
+        nm_buf_addf(out, own ? "default of %s" : "default", config->program);
+    else if (out->len == 0)
+        nm_buf_adds(out, "not given");
 }
 
 static void print_text(const struct nm_option *option, json_t *value, const char *source, FILE *out)
@@ -214,27 +222,13 @@ static json_t *describe(const struct nm_config *config, const struct nm_option *
                      "default", default_json(config, option), "help", option->help);
 }
 
-/* Two tables may have a row of the same name, with other defaults: the program's own is shown. */
-static bool is_shown(const struct nm_config *config, const struct nm_option_table *table, const char *name)
-{
-    bool own = strcmp(table->owner, config->program) == 0;
-    for (const struct nm_option_table *other = config->tables; other->owner && !own; other++) {
-        if (other == table || (other > table && strcmp(other->owner, config->program) != 0))
-            continue;
-        for (const struct nm_option *option = other->options; option->name; option++)
-            if (strcmp(option->name, name) == 0)
-                return false;
-    }
-    return true;
-}
-
 void nm_config_print(struct nm_config *config, bool json, FILE *out)
 {
     NM_AUTO(json_decref) json_t *all = json_array();
     struct nm_buf source = {0};
     for (const struct nm_option_table *table = config->tables; table->owner; table++) {
         for (const struct nm_option *option = table->options; option->name; option++) {
-            if (!is_shown(config, table, option->name))
+            if (option->type == NM_OPT_DEFAULT)
                 continue;
             source_text(config, option, &source);
             if (json) {

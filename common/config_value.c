@@ -23,6 +23,8 @@ static const char *expected_text(enum nm_opt_type type)
     switch (type) {
     case NM_OPT_INT:
         return "a whole number";
+    case NM_OPT_REAL:
+        return "a number";
     case NM_OPT_BOOL:
         return "true or false";
     case NM_OPT_LIST:
@@ -36,6 +38,7 @@ static const char *expected_text(enum nm_opt_type type)
     case NM_OPT_STR:
     case NM_OPT_SECRET:
     case NM_OPT_PATH:
+    case NM_OPT_DEFAULT:
         break;
     }
     return "text";
@@ -187,6 +190,42 @@ static bool store_int(const struct value *v, long long *field)
     return true;
 }
 
+/* "-"?, digits, and maybe a point with digits behind it: no exponent, no inf, no locale. */
+static bool is_real(const char *text)
+{
+    const char *whole = text + (*text == '-');
+    size_t n = strspn(whole, "0123456789");
+    const char *rest = whole + n;
+    if (n == 0 || n > 18)
+        return false;
+    if (*rest == '.' && rest[1])
+        rest += 1 + strspn(rest + 1, "0123456789");
+    return *rest == '\0';
+}
+
+static bool store_real(const struct value *v, double *field)
+{
+    if (!is_text(v))
+        return false;
+    const struct nm_option *option = v->option;
+    const char *text = v->node->text;
+    if (!is_real(text)) {
+        nm_report_add(v->report, v->node->at, "%s is '%.60s', not a number such as 0.25", option->name, text);
+        return false;
+    }
+    double number = strtod(text, NULL);
+    if (number < (double)option->min || number > (double)option->max) {
+        nm_report_add(v->report, v->node->at, "%s is %.60s, not within %lld..%lld", option->name, text, option->min,
+                      option->max);
+        return false;
+    }
+    if (!passes_check(v, text))
+        return false;
+    if (field)
+        *field = number;
+    return true;
+}
+
 static bool store_bool(const struct value *v, bool *field)
 {
     if (!is_text(v))
@@ -302,6 +341,8 @@ bool nm_value_store(const struct nm_option *option, const struct nm_node *node, 
         return store_text(&v, folder, field);
     case NM_OPT_INT:
         return store_int(&v, field);
+    case NM_OPT_REAL:
+        return store_real(&v, field);
     case NM_OPT_BOOL:
         return store_bool(&v, field);
     case NM_OPT_LIST:
@@ -309,6 +350,7 @@ bool nm_value_store(const struct nm_option *option, const struct nm_node *node, 
     case NM_OPT_MAP:
     case NM_OPT_LISTS:
     case NM_OPT_MAPS:
+    case NM_OPT_DEFAULT:
         break;
     }
     nm_report_add(report, node->at, "%s is %s; expected %s", option->name, nm_node_kind_text(node),

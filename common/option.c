@@ -38,6 +38,8 @@ const char *nm_option_type_text(enum nm_opt_type type)
         return "path";
     case NM_OPT_INT:
         return "integer";
+    case NM_OPT_REAL:
+        return "number";
     case NM_OPT_BOOL:
         return "boolean";
     case NM_OPT_LIST:
@@ -48,6 +50,8 @@ const char *nm_option_type_text(enum nm_opt_type type)
         return "mapping of lists";
     case NM_OPT_MAPS:
         return "mapping of mappings";
+    case NM_OPT_DEFAULT:
+        return "other default";
     }
     return "";
 }
@@ -66,6 +70,8 @@ bool nm_option_size_is_right(const struct nm_option *option)
         return option->size == sizeof(char *);
     case NM_OPT_INT:
         return option->size == sizeof(long long);
+    case NM_OPT_REAL:
+        return option->size == sizeof(double);
     case NM_OPT_BOOL:
         return option->size == sizeof(bool);
     case NM_OPT_LIST:
@@ -75,6 +81,8 @@ bool nm_option_size_is_right(const struct nm_option *option)
         return option->size == sizeof(struct nm_pairs);
     case NM_OPT_LISTS:
         return option->size == sizeof(struct nm_lists);
+    case NM_OPT_DEFAULT:
+        return true;
     }
     return false;
 }
@@ -128,7 +136,9 @@ void nm_option_clear(const struct nm_option *option, void *ctx)
         clear_lists(field);
         break;
     case NM_OPT_INT:
+    case NM_OPT_REAL:
     case NM_OPT_BOOL:
+    case NM_OPT_DEFAULT:
         break;
     }
 }
@@ -156,6 +166,7 @@ static void range_text(const struct nm_option *option, struct nm_buf *out)
     }
     switch (option->type) {
     case NM_OPT_INT:
+    case NM_OPT_REAL:
         nm_buf_addf(out, "%lld..%lld", option->min, option->max);
         if (*nm_option_unit(option->name))
             nm_buf_addf(out, " %s", nm_option_unit(option->name));
@@ -186,6 +197,7 @@ static void range_text(const struct nm_option *option, struct nm_buf *out)
             put_words(out->len ? "; each with one of " : "each with one of ", option->values, out);
         break;
     case NM_OPT_MAP:
+    case NM_OPT_DEFAULT:
         break;
     }
 }

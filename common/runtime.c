@@ -232,7 +232,7 @@ static enum nm_status prepare(struct nm_runtime *rt, struct nm_error *err)
         (void)snprintf(rt->deps.instance + 2 * i, 3, "%02x", random_bytes[i]);
     rt->breaker_limits = (struct nm_breaker_limits){.consecutive = (size_t)rt->settings.runtime.breaker.consecutive,
                                                     .window = (size_t)rt->settings.runtime.breaker.window,
-                                                    .ratio = strtod(rt->settings.runtime.breaker.ratio, NULL)};
+                                                    .ratio = rt->settings.runtime.breaker.ratio};
     nm_kafka_group(&rt->settings, rt->worker->name, rt->group);
     rt->session_timeout_ms = nm_kafka_delivery_timeout_ms(&rt->settings) * 3 / 2;
     srandom((unsigned)(nm_boottime_ms() ^ getpid()));

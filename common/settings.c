@@ -76,11 +76,9 @@ static enum nm_status check_start(const char *value, struct nm_error *err)
 
 static enum nm_status check_ratio(const char *value, struct nm_error *err)
 {
-    char *end;
-    double ratio = strtod(value, &end);
-    if (*value >= '0' && *value <= '9' && !*end && ratio > 0 && ratio <= 1)
+    if (strtod(value, NULL) > 0)
         return NM_OK;
-    return nm_fail(err, NM_CONFIG, "is '%s', not a number above 0 and at most 1", value);
+    return nm_fail(err, NM_CONFIG, "is %s, not above 0", value);
 }
 
 static enum nm_status check_listen(const char *value, struct nm_error *err)
@@ -179,7 +177,7 @@ const struct nm_option nm_common_options[] = {
      "What to do when Redis lost its whole state: stop, or rebuild it from the oldest events of the streams."},
     {"runtime.onGap", NM_OPT_STR, FIELD(runtime.on_gap), "stop", 0, 0, "stop|oldest|newest", NULL,
      "What to do when a stream was recreated or lost events that were not processed: stop, or go on from its oldest or newest."},
-    {"runtime.breaker.ratio", NM_OPT_STR, FIELD(runtime.breaker.ratio), "0.5", 1, 20, NULL, check_ratio,
+    {"runtime.breaker.ratio", NM_OPT_REAL, FIELD(runtime.breaker.ratio), "0.5", 0, 1, NULL, check_ratio,
      "A larger share of dead letters among the last runtime.breaker.window events of a partition stops the worker."},
     {"runtime.breaker.window", NM_OPT_INT, FIELD(runtime.breaker.window), "1000", 1, 1000000, NULL, NULL,
      "Events of a partition over which runtime.breaker.ratio is taken."},

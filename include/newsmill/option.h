@@ -34,16 +34,19 @@ struct nm_lists {
 };
 
 enum nm_opt_type {
-    NM_OPT_STR,    /* char *                                                          */
-    NM_OPT_SECRET, /* char *; printed as ***                                          */
-    NM_OPT_PATH,   /* char *; relative paths are relative to the folder of the file   */
-    NM_OPT_INT,    /* long long, min..max                                             */
-    NM_OPT_BOOL,   /* bool                                                            */
-    NM_OPT_LIST,   /* struct nm_strings: a YAML sequence of scalars; def "a,b"        */
-    NM_OPT_MAP,    /* struct nm_pairs: a YAML mapping of scalars, any names; def ""   */
-    NM_OPT_LISTS,  /* struct nm_lists: a YAML mapping of sequences of scalars; def "" */
-    NM_OPT_MAPS,   /* struct nm_pairs: a YAML mapping of mappings of scalars, stored as "outer.inner"; an inner member
-                      called `file` is a path, relative to the folder of the file; def "" */
+    NM_OPT_STR,     /* char *                                                          */
+    NM_OPT_SECRET,  /* char *; printed as ***                                          */
+    NM_OPT_PATH,    /* char *; relative paths are relative to the folder of the file   */
+    NM_OPT_INT,     /* long long, min..max                                             */
+    NM_OPT_REAL,    /* double, min..max; written as digits with at most one point      */
+    NM_OPT_BOOL,    /* bool                                                            */
+    NM_OPT_LIST,    /* struct nm_strings: a YAML sequence of scalars; def "a,b"        */
+    NM_OPT_MAP,     /* struct nm_pairs: a YAML mapping of scalars, any names; def ""   */
+    NM_OPT_LISTS,   /* struct nm_lists: a YAML mapping of sequences of scalars; def "" */
+    NM_OPT_MAPS,    /* struct nm_pairs: a YAML mapping of mappings of scalars, stored as "outer.inner"; an inner member
+                       called `file` is a path, relative to the folder of the file; def "" */
+    NM_OPT_DEFAULT, /* fills nothing: for this program, `def` is the default of the option of that name in another table
+                     */
 };
 
 struct nm_option {
@@ -51,8 +54,8 @@ struct nm_option {
     enum nm_opt_type type;
     size_t offset, size; /* NM_FIELD(); the size is checked against the type               */
     const char *def;     /* as text; NULL: required; "" is an empty string, list or map      */
-    /* NM_OPT_INT: inclusive; NM_OPT_STR, PATH: length in bytes, 0 0: any; NM_OPT_LIST: entries; NM_OPT_LISTS: entries
-     * of each list; NM_OPT_MAPS: the outer names are whole numbers of this range, 0 0: any names */
+    /* NM_OPT_INT, REAL: inclusive; NM_OPT_STR, PATH: length in bytes, 0 0: any; NM_OPT_LIST: entries; NM_OPT_LISTS:
+     * entries of each list; NM_OPT_MAPS: the outer names are whole numbers of this range, 0 0: any names */
     long long min, max;
     /* NM_OPT_STR, NM_OPT_LIST: the words allowed, "oldest|newest"; NM_OPT_LISTS: the names, NM_OPT_MAPS: the inner
      * names allowed; NULL: any */

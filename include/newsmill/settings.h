@@ -36,7 +36,7 @@ struct nm_settings {
         char *on_state_loss; /* stop, rebuild */
         char *on_gap;        /* stop, oldest, newest */
         struct {
-            char *ratio; /* a number above 0, at most 1 */
+            double ratio; /* above 0, at most 1 */
             long long window, consecutive;
         } breaker;
     } runtime;

@@ -17,6 +17,7 @@
 struct demo {
     char *text, *word, *secret, *path;
     long long wait_ms, count;
+    double share;
     bool flag;
     struct nm_strings list;
     struct nm_pairs map, maps;
@@ -41,6 +42,7 @@ static const struct nm_option demo_options[] = {
     {"demo.map", NM_OPT_MAP, DEMO(map), "", 0, 0, NULL, demo_check, "A mapping."},
     {"demo.lists", NM_OPT_LISTS, DEMO(lists), "", 1, 3, "title|url|images", demo_check, "Lists."},
     {"demo.maps", NM_OPT_MAPS, DEMO(maps), "", 1, 4294967295, "file|env", demo_check, "Maps."},
+    {"demo.share", NM_OPT_REAL, DEMO(share), "0.5", -1, 2, NULL, demo_check, "A share."},
     {0},
 };
 
@@ -51,6 +53,7 @@ struct alpha {
 static const struct nm_option alpha_options[] = {
     {"alpha.batchItems", NM_OPT_INT, NM_FIELD(struct alpha, batch_items), "64", 1, 100, NULL, NULL, "A size."},
     {"alpha.deep.er.name", NM_OPT_STR, NM_FIELD(struct alpha, name), "", 0, 0, NULL, NULL, "A name."},
+    {"demo.count", NM_OPT_DEFAULT, 0, 0, "8", 0, 0, NULL, NULL, "Another default."},
     {0},
 };
 static const struct nm_option_table demo_tables[] = {

@@ -123,6 +123,26 @@ static void value__numbers_are_decimal_and_in_range(void **state)
     CHECK_CASES(cases, .path = NULL);
 }
 
+static void value__reals_are_digits_and_a_point(void **state)
+{
+    (void)state;
+    static const struct config_case cases[] = {
+        {.text = "demo: {share: 1e-1}", .want = "t.yaml:1:15: error: demo.share is '1e-1', not a number such as 0.25\n"},
+        {.text = "demo: {share: .5}", .want = "t.yaml:1:15: error: demo.share is '.5', not a number such as 0.25\n"},
+        {.text = "demo: {share: 1.}", .want = "t.yaml:1:15: error: demo.share is '1.', not a number such as 0.25\n"},
+        {.text = "demo: {share: nan}", .want = "t.yaml:1:15: error: demo.share is 'nan', not a number such as 0.25\n"},
+        {.text = "demo: {share: 2.01}", .want = "t.yaml:1:15: error: demo.share is 2.01, not within -1..2\n"},
+        {.text = "demo: {share: -1.5}", .want = "t.yaml:1:15: error: demo.share is -1.5, not within -1..2\n"},
+        {.text = "demo: {share: 2}"},
+        {.text = "demo: {share: -0.25}"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        NM_AUTO(nm_config_free) struct nm_config *config = NULL;
+        NM_AUTO(free) char *shown = load_case(&cases[i], &config);
+        assert_string_equal(shown, cases[i].want ? cases[i].want : "");
+    }
+}
+
 static void value__booleans_are_true_and_false(void **state)
 {
     (void)state;
@@ -466,13 +486,14 @@ static void print__text_names_value_and_source(void **state)
                               "demo.password: \"***\"  # d/t.yaml:3\n"
                               "demo.file: \"d/base.txt\"  # default\n"
                               "demo.waitMs: 7  # --set\n"
-                              "demo.count: 3  # default\n"
+                              "demo.count: 8  # default of alpha\n"
                               "demo.flag: true  # environment NEWSMILL_DEMO_FLAG\n"
                               "demo.list: [\"c\"]  # workers.alpha d/t.yaml:7\n"
                               "demo.map: {\"url\":\"http://***@h/x\",\"sasl.password\":\"***\",\"ssl.key.pem\":\"***\","
                               "\"x\":\"1\"}  # d/t.yaml:4, --set\n"
                               "demo.lists: {\"url\":[\"/a\",\"/b\"]}  # d/t.yaml:5\n"
                               "demo.maps: {\"2\":{\"file\":\"d/k2\"},\"1\":{\"env\":\"K\"}}  # d/t.yaml:6\n"
+                              "demo.share: 0.5  # default\n"
                               "alpha.batchItems: 64  # default\n"
                               "alpha.deep.er.name: \"\"  # default\n");
     NM_AUTO(nm_config_free) struct nm_config *config = NULL; /* what was printed can be read again */
@@ -485,7 +506,7 @@ static void print__json_has_typed_values(void **state)
     (void)state;
     NM_AUTO(free) char *text = print_case(&print_input, true);
     json_t *all = json_loads(text, 0, NULL);
-    assert_int_equal(json_array_size(all), 13);
+    assert_int_equal(json_array_size(all), 14);
     const char *name, *source, *type, *help;
     json_t *value, *def;
     assert_int_equal(json_unpack(json_array_get(all, 4), "{s:s, s:o, s:s, s:s, s:o, s:s !}", "name", &name, "value",
@@ -511,6 +532,7 @@ int main(void)
         cmocka_unit_test(value__paths_are_relative_to_the_file),
         cmocka_unit_test(value__rows_are_enforced),
         cmocka_unit_test(value__numbers_are_decimal_and_in_range),
+        cmocka_unit_test(value__reals_are_digits_and_a_point),
         cmocka_unit_test(value__booleans_are_true_and_false),
         cmocka_unit_test(value__kinds_are_checked),
         cmocka_unit_test(name__unknown_ones_get_the_nearest),
