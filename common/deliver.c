@@ -128,6 +128,14 @@ enum nm_status nm_work_start(struct nm_runtime *rt, struct nm_work *work, struct
     return NM_OK;
 }
 
+/* The step that the next batch waits for is in Redis' queue, or behind. */
+static bool asked_step(const struct nm_work *work, unsigned step)
+{
+    if (work->stage != NM_STAGE_PROCESS || work->round > 0)
+        return true;
+    return work->batch.step > step || (work->batch.step == step && work->waiting);
+}
+
 static enum nm_status advance_process(struct nm_runtime *rt, struct nm_work *work, struct nm_error *err)
 {
     bool over;
@@ -242,13 +250,15 @@ static enum nm_status advance(struct nm_runtime *rt, struct nm_work *work, bool 
 /* Judges ahead of the sending, since a held work waits for the verdicts of the younger ones. */
 enum nm_status nm_works_advance(struct nm_runtime *rt, struct nm_error *err)
 {
-    bool first_unjudged = true, first_unsent = true;
+    bool first_unjudged = true, first_unsent = true, may_begin = true;
+    unsigned follows = rt->worker->follows_step;
     enum nm_status status = NM_OK;
     for (size_t i = 0; status == NM_OK && i < rt->n_works; i++) {
         struct nm_work *work = rt->order[i];
-        if (work->stage == NM_STAGE_FILLING)
+        if (work->stage == NM_STAGE_FILLING || !may_begin)
             break;
         status = advance(rt, work, first_unjudged, first_unsent, err);
+        may_begin = follows == 0 || asked_step(work, follows);
         first_unjudged = first_unjudged && work->judged;
         first_unsent = first_unsent && (work->stage >= NM_STAGE_SENT || work->round > 0);
     }

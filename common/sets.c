@@ -12,14 +12,13 @@
 
 #define SET_MS 100 /* between two looks */
 
-/* KEYS set; ARGV most, timed 0/1. Replies member, score, member, score, ... */
+/* KEYS set; ARGV most, timed 0/1, grace in ms. Replies member, score, member, score, ... */
 struct nm_script nm_set_due_script = {
     .name = "runtime.due",
     .source = "local most = '+inf'\n"
-              "if ARGV[2] == '1' then\n"
-              "  local t = redis.call('TIME')\n"
-              "  most = string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))\n"
-              "end\n"
+              "local t = redis.call('TIME')\n"
+              "if ARGV[2] == '1' then most = string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))\n"
+              "elseif ARGV[3] ~= '0' then most = string.format('%.0f', t[1] * 1000000 + t[2] - ARGV[3] * 1000) end\n"
               "return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', most, 'WITHSCORES', 'LIMIT', 0, ARGV[1])\n",
 };
 
@@ -55,10 +54,11 @@ static enum nm_status ask(struct nm_runtime *rt, struct nm_error *err)
     for (size_t i = 0; i < rt->n_parts; i++)
         for (size_t s = 0; has_sets(&rt->part[i]) && s < rt->worker->n_sets; s++) {
             nm_set_key(&rt->settings, &rt->worker->sets[s], rt->part[i].id, key, sizeof key);
-            (void)nm_pipe_script(&rt->set_pipe, &nm_set_due_script, 1, 2);
+            (void)nm_pipe_script(&rt->set_pipe, &nm_set_due_script, 1, 3);
             nm_pipe_str(&rt->set_pipe, key);
             nm_pipe_int(&rt->set_pipe, rt->settings.runtime.batch_items);
             nm_pipe_str(&rt->set_pipe, rt->worker->sets[s].timed ? "1" : "0");
+            nm_pipe_int(&rt->set_pipe, rt->worker->sets[s].grace_ms);
         }
     rt->set_at_ms = nm_boottime_ms() + SET_MS;
     if (rt->set_pipe.n_commands == 0)

@@ -186,6 +186,8 @@ const struct nm_option nm_common_options[] = {
 
     {"replay.aheadMs", NM_OPT_INT, FIELD(replay_ahead_ms), "21600000", 1000, 31536000000, NULL, NULL,
      "How far a partition may be ahead of the slowest one in event time while the group catches up."},
+    {"publish.maxRelated", NM_OPT_INT, FIELD(max_related), "20", 0, 200, NULL, NULL,
+     "Other members of a story that its lead shows; the best ones."},
 
     {"state.keepDays", NM_OPT_INT, FIELD(keep_days), "400", 1, 36500, NULL, NULL,
      "How long Redis keeps what is known of an article, counted from the last change."},

@@ -41,6 +41,7 @@ struct nm_settings {
         } breaker;
     } runtime;
     long long replay_ahead_ms;
+    long long max_related; /* publish.maxRelated */
     long long keep_days;
 };
 

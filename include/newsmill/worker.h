@@ -92,8 +92,10 @@ void nm_item_dead(struct nm_batch *batch, struct nm_item *item, const struct nm_
  */
 struct nm_set {
     const char *name; /* "due:publish" */
-    bool timed;       /* scores are times (ms since 1970) and members come when Redis' clock has reached them; else all
-                         members come, lowest score first */
+    bool timed;       /* scores are times (ms since 1970) and members come when Redis' clock has reached them; else they
+                         are revisions (µs), lowest first, and members come when they are grace_ms old: what a batch on
+                         its way sends anyway need not come twice */
+    int grace_ms;
 };
 
 /* "<namespace>:<name>:<partition>" into out, cut at size - 1 bytes. */
@@ -140,6 +142,9 @@ struct nm_worker {
     /* After each connection to Redis, with the scripts loaded and before anything is read; may be NULL. NM_CONFIG: exit
      * 2. NM_RETRY: the connection is given up and made again. */
     enum nm_status (*connected)(void *ctx, struct nm_redis *redis, struct nm_error *err);
+    /* A batch begins only when the one before it was asked this step of process(), so that what it asks at step 0 is
+     * answered behind that. 0: at once. */
+    unsigned follows_step;
     /* One step: reads batch->replies (empty at step 0) and appends to batch->pipe. A step that appends nothing ends the
      * work: then every item has a verdict. Items that have one already are skipped. Returns NM_OK, or NM_CONFIG or
      * NM_FATAL to stop. */

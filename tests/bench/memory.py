@@ -1,8 +1,9 @@
-"""memory: resident memory of one worker that starts with a backlog, and how it grows while it works that off.
+"""memory: resident memory of one worker that starts with a backlog, and how it grows while more of the same comes.
 
-One process reads a backlog of three rounds (--events each, a million by default), sampled several times a second. Peak is VmHWM after
-the first round. Growth compares the last two: over the same articles again and again nothing may stay behind, so what grows is a leak or
-fragmentation.
+The worker starts with a round of --events stored (a million by default); two more are stored, one after the other, each when the one before is
+finished to the end, and faster than it works. It is sampled several times a second. Peak is VmHWM. Growth compares the last two rounds:
+the same articles with the same events, so what grows is a leak or fragmentation. (Parts of one round can't be compared: what publish tells
+itself comes last and weighs most.)
 """
 
 import statistics
@@ -12,7 +13,7 @@ from support.workers import INPUTS
 from . import feed
 from .machine import usage
 from .report import Figure, Result
-from .rig import option_values, say, stored, wait_all, wait_progress
+from .rig import option_values, say, stored, wait_all
 
 SUMMARY = "peak resident memory of a worker that starts with a backlog, and its growth per million events"
 PEAK_MIB, GROWTH_MIB = 96, 1
@@ -26,53 +27,43 @@ def add_arguments(parser):
     parser.add_argument("--events", type=int, default=1_000_000, help="memory: backlog of a round (default 1,000,000)")
 
 
-def growth(samples):
-    """MiB per million events of [(events, MiB)] of a whole number of rounds: between the medians of the last two. The first one
-    fills the buffers, and single samples move by several MiB with what lies in librdkafka's queue."""
-    last = samples[-1][0] / ROUNDS  # events of a round, what publish writes to itself included
-    rounds = [statistics.median(mib for events, mib in samples if last * n < events <= last * (n + 1)) for n in range(ROUNDS)]
-    return (rounds[-1] - rounds[-2]) / last * 1e6
-
-
-def _backlog(space, worker, n_events):
-    source = feed.Feed(space, worker, ARTICLES[worker])
-    for part in range(10 * ROUNDS):
+def _backlog(space, worker, source, n_events):
+    for part in range(10):
         source.send(n_events // 10)
         if part % 5 == 4:
             say(f"memory {worker}: {stored(space, worker):,} events stored")
 
 
-def _watch(space, worker, process, n_events):
-    """(peak after the first round, [(events, VmRSS)], seconds)."""
+def _watch(space, worker, process):
+    """Everything that is stored: (samples of VmRSS, in MiB; peak so far)."""
     samples = []
-    began = usage(process.pid)
-
-    def each(done):
-        samples.append((done, usage(process.pid).rss_mib))
-
-    wait_progress(space, worker, n_events, process, 1200, each, every_s=0.2)
+    wait_all(space, worker, process, 1200, lambda _: samples.append(usage(process.pid).rss_mib), every_s=0.2)
     peak = usage(process.pid).peak_mib
-    say(f"memory {worker}: first round finished, peak {peak:.1f} MiB")
-    wait_all(space, worker, process, 1200, each, every_s=0.2)
-    return peak, samples, usage(process.pid).at_s - began.at_s
+    say(f"memory {worker}: a round is finished, peak {peak:.1f} MiB, median {statistics.median(samples):.1f} MiB")
+    return samples, peak
 
 
 def _one(rig, worker, n_events, result):
     space = rig.space()
-    _backlog(space, worker, n_events)
+    source = feed.Feed(space, worker, ARTICLES[worker])
+    _backlog(space, worker, source, n_events)
     result.settings[worker] = ", ".join(f"{name} {value}" for name, value in option_values(space, worker, BOUNDS).items())
     process = rig.workers.start(worker, space.config)
-    peak, samples, seconds = _watch(space, worker, process, n_events)
+    began = usage(process.pid).at_s
+    rounds = [_watch(space, worker, process)]
+    for _ in range(1, ROUNDS):
+        _backlog(space, worker, source, n_events)
+        rounds.append(_watch(space, worker, process))
     last = usage(process.pid)
-    steady = [(events, mib) for events, mib in samples if events >= n_events / 4]
-    done = samples[-1][0]
+    done = stored(space, worker)
+    medians = [statistics.median(samples) for samples, _ in rounds]
     result.figures += [
-        Figure(f"{worker}: peak, {n_events:,} events", "MiB", [peak], PEAK_MIB),
+        Figure(f"{worker}: peak, {n_events:,} events", "MiB", [rounds[0][1]], PEAK_MIB),
         Figure(f"{worker}: peak, all rounds", "MiB", [last.peak_mib], PEAK_MIB),
-        Figure(f"{worker}: growth", "MiB per M events", [growth(samples)], GROWTH_MIB,
+        Figure(f"{worker}: growth", "MiB per M events", [(medians[-1] - medians[-2]) / (done / ROUNDS) * 1e6], GROWTH_MIB,
                "medians of the last two rounds"),
-        Figure(f"{worker}: resident at work", "MiB", [mib for _, mib in steady]),
-        Figure(f"{worker}: finished", "events/s", [done / seconds], note=f"{done:,} of {', '.join(INPUTS[worker])}"),
+        Figure(f"{worker}: resident at work", "MiB", [mib for samples, _ in rounds for mib in samples]),
+        Figure(f"{worker}: finished", "events/s", [done / (last.at_s - began)], note=f"{done:,} of {', '.join(INPUTS[worker])}"),
         Figure(f"{worker}: client CPU", "µs/event", [last.cpu_s / done * 1e6]),
     ]
     if last.rss_mib > last.peak_mib or process.code is not None:

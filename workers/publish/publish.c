@@ -34,6 +34,7 @@ static enum nm_status publish_init(void *ctx, const struct nm_deps *deps, struct
     const struct nm_strings *expect = &publish->options.expect;
     long long room = deps->settings->stream[NM_RECORDS].max_message_bytes - NM_ENVELOPE_BYTES - PB_ID;
     publish->settings = deps->settings;
+    publish->options.max_related = deps->settings->max_related;
     publish->dropped = nm_metric(deps->metrics, &dropped, NULL);
     publish->room = room > 0 ? (size_t)room : 0;
     memcpy(publish->instance, deps->instance, sizeof publish->instance);
