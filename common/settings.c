@@ -188,6 +188,8 @@ const struct nm_option nm_common_options[] = {
      "How far a partition may be ahead of the slowest one in event time while the group catches up."},
     {"publish.maxRelated", NM_OPT_INT, FIELD(max_related), "20", 0, 200, NULL, NULL,
      "Other members of a story that its lead shows; the best ones."},
+    {"publish.expect", NM_OPT_LIST, FIELD(expect), "related", 0, 3, "images|related|heat", NULL,
+     "Facets that the first record of an article waits for; `newsmill wait` waits for the workers that send them."},
 
     {"state.keepDays", NM_OPT_INT, FIELD(keep_days), "400", 1, 36500, NULL, NULL,
      "How long Redis keeps what is known of an article, counted from the last change."},

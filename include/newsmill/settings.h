@@ -41,7 +41,8 @@ struct nm_settings {
         } breaker;
     } runtime;
     long long replay_ahead_ms;
-    long long max_related; /* publish.maxRelated */
+    long long max_related;    /* publish.maxRelated */
+    struct nm_strings expect; /* publish.expect: images, related, heat */
     long long keep_days;
 };
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(not linking.THERE, reason=linking.WHY)
 
 def linked(new_namespace, workers, articles, partitions=1, instances=1):
     """(scores, facets an article) of the articles sent through a namespace of its own."""
-    space = new_namespace(partitions=partitions, options={"topics": {"file": "topics.yaml"}}).create_topics()
+    space = new_namespace(partitions=partitions).create_topics()
     workers.start("normalize", space.config)
     for _ in range(instances):
         workers.start("related", space.config)

@@ -42,6 +42,7 @@ OPTIONS = {
     "runtime": {"commitMs": 200},
     "providers": {"file": "providers.yaml"},
     "topics": {"file": "topics.yaml"},
+    "publish": {"expect": []},  # most tests run no enricher
 }
 
 

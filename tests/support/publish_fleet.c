@@ -35,6 +35,11 @@ void fleet_open(struct fleet *fleet, struct state_world *world, struct story *st
     fleet->settings = calloc(1, sizeof *fleet->settings);
     fleet->settings->ns = ns;
     fleet->settings->keep_days = 400;
+    fleet->settings->max_related = STORY_MAX_RELATED;
+    fleet->settings->expect.item = calloc(n_expect + 1, sizeof(char *));
+    fleet->settings->expect.n = n_expect;
+    for (size_t k = 0; k < n_expect; k++)
+        fleet->settings->expect.item[k] = strdup(expect[k]);
     fleet->settings->stream[NM_RECORDS].max_message_bytes = 2097152;
     for (int i = 0; i < n_instances; i++) {
         struct fleet_instance *instance = &fleet->instance[i];
@@ -43,12 +48,7 @@ void fleet_open(struct fleet *fleet, struct state_world *world, struct story *st
         instance->deps->settings = fleet->settings;
         instance->deps->clock = &nm_wall_clock;
         struct pb_options *options = instance->ctx; /* as the runtime fills them */
-        *options =
-            (struct pb_options){.min_quality = STORY_MIN_QUALITY, .max_related = STORY_MAX_RELATED, .wait_ms = wait_ms};
-        options->expect.item = calloc(n_expect + 1, sizeof(char *));
-        options->expect.n = n_expect;
-        for (size_t k = 0; k < n_expect; k++)
-            options->expect.item[k] = strdup(expect[k]);
+        *options = (struct pb_options){.min_quality = STORY_MIN_QUALITY, .wait_ms = wait_ms};
         start(fleet, instance);
     }
     for (int p = 0; p < FLEET_PARTS; p++) {
@@ -81,6 +81,9 @@ void fleet_close(struct fleet *fleet)
                 free(fleet->log[s][p].message[i].value);
             free(fleet->log[s][p].message);
         }
+    for (size_t k = 0; k < fleet->settings->expect.n; k++)
+        free(fleet->settings->expect.item[k]);
+    free(fleet->settings->expect.item);
     free(fleet->settings);
 }
 

@@ -11,7 +11,8 @@ import subprocess
 from .servers import ROOT
 from .waiting import until
 
-INPUTS = {"normalize": ("raw",), "publish": ("normalized", "facets")}  # the workers and the streams that they read
+# The workers that the fault tests and benchmarks run as a fleet, and the streams that they read; facets are made up there.
+INPUTS = {"normalize": ("raw",), "publish": ("normalized", "facets")}
 
 
 def build_folder():

@@ -41,9 +41,9 @@ static int open_world(void **state)
     static char ns[] = "t";
     struct nm_error err = {0};
     state_world_open(&world, publish_worker.scripts, publish_worker.n_scripts);
-    settings = (struct nm_settings){.ns = ns, .keep_days = 400};
+    settings = (struct nm_settings){.ns = ns, .keep_days = 400, .max_related = 20};
     settings.stream[NM_RECORDS].max_message_bytes = 2097152;
-    publish.options = (struct pb_options){.min_quality = 70, .max_related = 20, .wait_ms = 2000};
+    publish.options = (struct pb_options){.min_quality = 70, .wait_ms = 2000};
     if (nm_metrics_new("publish", &metrics, &err) != NM_OK)
         return -1;
     deps = (struct nm_deps){

@@ -5,7 +5,8 @@
  * writes, the commit says what was done, and wm what is done again. Once a worker is at the end of its input,
  * everything that it sends is already in the streams below. Groups are looked at in that order, each with the ends
  * asked after the groups above it; two such looks must find nothing, so that an event which arrives in between is
- * waited for too.
+ * waited for too. A worker that not every fleet has is waited for once it committed something, or if publish.expect
+ * names it.
  *
  * Kafka must answer within NM_KAFKA_WAIT_MS at first; a broker that goes away later is waited for until the time is
  * over, since restarts are what people wait through. */
@@ -13,6 +14,7 @@
 #include "newsmill/kafka.h"
 #include "newsmill/redis.h"
 #include "newsmill/watermark.h"
+#include "newsmill/worker.h"
 #include "tool.h"
 
 #include <inttypes.h>
@@ -166,6 +168,48 @@ static enum nm_status add_lag(struct view *view, const char *group, enum nm_stre
     return status;
 }
 
+static bool is_expected(const struct view *view, const struct nm_reader *reader)
+{
+    const struct nm_strings *expect = &view->settings->expect;
+    for (size_t i = 0; i < expect->n; i++)
+        if (strcmp(expect->item[i], reader->worker) == 0)
+            return true;
+    return !reader->optional;
+}
+
+static bool has_committed(const rd_kafka_topic_partition_list_t *list)
+{
+    for (int i = 0; i < list->cnt; i++)
+        if (list->elems[i].offset >= 0)
+            return true;
+    return false;
+}
+
+/* What a worker has still to send for others than the events that it read. */
+static enum nm_status look_at_out(struct view *view, const struct nm_reader *reader, int32_t n, struct nm_error *err)
+{
+    const struct nm_set set = {.name = reader->out};
+    struct nm_pipe pipe = {0};
+    char key[NM_WM_KEY_BYTES];
+    int64_t sum = 0;
+    enum nm_status status = connect_redis(view, err);
+
+    for (int32_t i = 0; i < n && status == NM_OK; i++) {
+        nm_set_key(view->settings, &set, i, key, sizeof key);
+        (void)nm_pipe_command(&pipe, 2);
+        nm_pipe_str(&pipe, "ZCARD");
+        nm_pipe_str(&pipe, key);
+    }
+    if (status == NM_OK)
+        status = nm_redis_exec(view->redis, &pipe, err);
+    for (int32_t i = 0; i < n && status == NM_OK; i++)
+        sum += nm_reply_int(nm_pipe_reply(&pipe, (size_t)i), 0);
+    if (status == NM_OK && sum > 0)
+        nm_buf_addf(&view->text, "worker %s, %" PRId64 " still to be sent (%s)\n", reader->worker, sum, reader->out);
+    nm_pipe_clear(&pipe);
+    return status;
+}
+
 static enum nm_status look_at(struct view *view, const struct nm_reader *reader, enum nm_stream stream,
                               struct nm_error *err)
 {
@@ -181,10 +225,13 @@ static enum nm_status look_at(struct view *view, const struct nm_reader *reader,
     for (int32_t i = 0; i < n; i++)
         rd_kafka_topic_partition_list_add(list, topic, i);
     status = committed(view, group, list, err);
-    if (status == NM_OK)
+    bool counts = status == NM_OK && (is_expected(view, reader) || has_committed(list));
+    if (counts)
         status = lower_to_wm(view, group, list, err);
-    if (status == NM_OK)
+    if (status == NM_OK && counts)
         status = add_lag(view, group, stream, list, err);
+    if (status == NM_OK && counts && reader->out && stream == reader->inputs[0])
+        status = look_at_out(view, reader, n, err);
     rd_kafka_topic_partition_list_destroy(list);
     return status;
 }

@@ -6,7 +6,8 @@
 #include "tool.h"
 
 const struct nm_reader nm_readers[] = {
-    {"normalize", {NM_RAW}, 1},
-    {"publish", {NM_NORMALIZED, NM_FACETS}, 2},
+    {.worker = "normalize", .inputs = {NM_RAW}, .n_inputs = 1},
+    {.worker = "related", .inputs = {NM_NORMALIZED}, .n_inputs = 1, .optional = true, .out = "{rel}:out"},
+    {.worker = "publish", .inputs = {NM_NORMALIZED, NM_FACETS}, .n_inputs = 2},
     {0},
 };

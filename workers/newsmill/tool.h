@@ -29,6 +29,8 @@ struct nm_reader {
     const char *worker;
     enum nm_stream inputs[NM_N_STREAMS];
     size_t n_inputs;
+    bool optional;   /* waited for only where it has done something, or publish.expect names it */
+    const char *out; /* its out set, as struct nm_set names it: must be empty, too; NULL: none */
 };
 extern const struct nm_reader nm_readers[];
 

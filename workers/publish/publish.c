@@ -31,7 +31,7 @@ static enum nm_status publish_init(void *ctx, const struct nm_deps *deps, struct
 {
     (void)err;
     struct publish *publish = ctx;
-    const struct nm_strings *expect = &publish->options.expect;
+    const struct nm_strings *expect = &deps->settings->expect;
     long long room = deps->settings->stream[NM_RECORDS].max_message_bytes - NM_ENVELOPE_BYTES - PB_ID;
     publish->settings = deps->settings;
     publish->options.max_related = deps->settings->max_related;

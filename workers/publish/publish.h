@@ -20,7 +20,6 @@
 struct pb_options { /* publish.* */
     long long min_quality, wait_ms;
     long long max_related; /* of the settings: related has to know it, too */
-    struct nm_strings expect;
 };
 extern const struct nm_option publish_options[];
 

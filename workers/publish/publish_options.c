@@ -6,8 +6,6 @@
 const struct nm_option publish_options[] = {
     {"publish.minQuality", NM_OPT_INT, F(min_quality), "70", -1000, 1000, NULL, NULL,
      "A lead of at least this quality is published (`published: true`)."},
-    {"publish.expect", NM_OPT_LIST, F(expect), "", 0, 3, "images|related|heat", NULL,
-     "Facets that the first record of an article waits for."},
     {"publish.waitMs", NM_OPT_INT, F(wait_ms), "2000", 0, 600000, NULL, NULL,
      "How long it waits for them, counted from the article, in ms; then it is sent without them."},
     {.name = NULL},

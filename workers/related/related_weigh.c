@@ -20,12 +20,12 @@ double rl_weigh(const struct rl_options *options, const struct rl_term *term, co
     return sum > 0 ? sqrt(sum) : 1;
 }
 
-/* Ids are digests: any eight bytes of them are a hash. */
+/* Ids are digests. */
 static size_t place_of(const struct rl_candidates *table, const unsigned char *id)
 {
-    uint64_t hash;
-    memcpy(&hash, id, sizeof hash);
-    return (size_t)hash & table->mask;
+    uint64_t half[2];
+    memcpy(half, id, sizeof half);
+    return (size_t)(half[0] ^ half[1]) & table->mask;
 }
 
 enum nm_status rl_candidates_init(struct rl_candidates *table, size_t most, struct nm_arena *arena,

@@ -1,0 +1,191 @@
+"""related on a real Kafka and a real Redis: stories, leads and links through updates, retractions, several instances and kill -9,
+checked against the state in Redis that is read without its code (support/stories.py)."""
+
+import hashlib
+import itertools
+import json
+import random
+
+import pytest
+
+from support import linking, stories
+from support.articles import article, message, retraction
+from support.waiting import until
+
+TITLES = (  # six events, told several ways
+    ("Ferry Sonnblick runs aground off Ostmark harbour", "Sonnblick ferry aground near Ostmark, passengers safe",
+     "Passengers leave ferry Sonnblick after grounding off Ostmark", "Why the Sonnblick ran aground at Ostmark harbour"),
+    ("Carrow derailment closes coast line", "Freight train derails at Carrow, coast line shut",
+     "Coast line reopens after Carrow derailment", "Carrow freight derailment: inspectors blame rail joint"),
+    ("Veltmar glacier loses a third of its ice", "Third of Veltmar glacier gone, survey finds",
+     "Survey: Veltmar glacier ice down by a third", "What the shrinking Veltmar glacier means for the valley"),
+    ("Brenwick United win cup on penalties", "Penalties hand Brenwick United the cup",
+     "Cup final: Brenwick United beat Talworth on penalties", "Brenwick United parade cup through town"),
+    ("Observatory Kestrel Peak finds two-star comet", "Comet with two stars found from Kestrel Peak",
+     "Kestrel Peak observatory spots odd comet", "Comet of Kestrel Peak to be seen in spring"),
+    ("Hollin bridge tolls end next summer", "Tolls on Hollin bridge to end", "Drivers cheer as Hollin bridge tolls end",
+     "Hollin bridge: end of tolls leaves gap in budget"),
+)
+AT = "2031-04-{day:02}T{hour:02}:00:00Z"
+
+
+def told(event, way):
+    """A title of an event, the same for each (event, way)."""
+    return TITLES[event][way % len(TITLES[event])]
+
+
+def story_article(n, revision, event, way, **members):
+    when = AT.format(day=1 + event, hour=way % 24)
+    return article(n, revision, title=told(event, way), publishedDateTime=when, **members)
+
+
+@pytest.fixture
+def space(new_namespace):
+    return new_namespace(partitions=2).create_topics()
+
+
+def put(space, messages):
+    space.produce("normalized", [message(space, item) for item in messages])
+
+
+def settle(space):
+    space.wait_done("related", "normalized")
+    until(lambda: not any(linking.out_lengths(space)), 60, lambda: f"the out sets are empty: {linking.out_lengths(space)}")
+
+
+def check(space):
+    state = stories.load(space)
+    stories.check_sound(state)
+    stories.check_facets(state, stories.newest_facets(space))
+    return state
+
+
+def events_of(state, n_of):
+    """{story: set of events that its members tell}"""
+    found = {}
+    for name, fields in state.article.items():
+        found.setdefault(stories.root(state, fields[b"s"]), set()).add(n_of[name.hex()])
+    return found
+
+
+def test_articles_about_one_event_become_one_story(space, workers):
+    messages = [story_article(10 * event + way, 1, event, way, quality=50 + 7 * way) for event in range(6) for way in range(4)]
+    workers.start("related", space.config)
+    put(space, messages)
+    settle(space)
+    state = check(space)
+    event_of = {item["id"]: TITLES.index(next(t for t in TITLES if item["title"] in t)) for item in messages}
+    found = events_of(state, event_of)
+    assert sorted(map(tuple, found.values())) == [(event,) for event in range(6)], "one story an event"
+    assert workers.stop() == [0]
+
+
+def test_redelivery_changes_nothing(space, workers):
+    messages = [story_article(10 * event + way, 1, event, way, quality=60) for event in range(6) for way in range(4)]
+    workers.start("related", space.config)
+    put(space, messages)
+    settle(space)
+    before = check(space)
+    put(space, [item for item in messages for _ in range(2)])
+    settle(space)
+    after = check(space)
+    for kind in ("article", "vector", "links", "centroid", "members", "counters", "postings", "into"):
+        assert getattr(after, kind) == getattr(before, kind), kind
+    assert workers.stop() == [0]
+
+
+def random_history(seed, n_articles=24, n_events=160):
+    """Additions, changes of text, of quality alone, and retractions, each with a higher revision; now and then an old one again."""
+    rng = random.Random(seed)
+    sent, revision = [], itertools.count(1000)
+    for _ in range(n_events):
+        n = rng.randrange(n_articles)
+        if sent and rng.random() < 0.15:
+            sent.append(rng.choice(sent))  # late, or delivered again
+            continue
+        r = next(revision)
+        if rng.random() < 0.2:
+            sent.append(retraction(n, r))
+        else:
+            sent.append(story_article(n, r, rng.randrange(6), rng.randrange(8), quality=rng.choice((40, 60, 60, 80, 95))))
+    return sent
+
+
+def newest(messages):
+    last = {}
+    for item in messages:
+        if item["revision"] >= last.get(item["id"], {"revision": 0})["revision"]:
+            last[item["id"]] = item
+    return last
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_updates_and_retractions_leave_no_trace(seed, space, workers):
+    messages = random_history(seed)
+    for _ in range(2):
+        workers.start("related", space.config, "--set", "runtime.batchItems=5")
+    put(space, messages)
+    settle(space)
+    state = check(space)
+    last = newest(messages)
+    assert {name.hex() for name in state.article} == {name for name, item in last.items() if not item.get("retracted")}
+    assert {name.hex() for name in state.gone} == {name for name, item in last.items() if item.get("retracted")}
+    for name, fields in state.article.items():
+        assert int(fields[b"r"]) == last[name.hex()]["revision"]
+        assert int(fields[b"q"]) == last[name.hex()]["quality"]
+    assert workers.stop() == [0, 0]
+
+
+def test_an_updated_founder_does_not_take_over_its_story(space, workers):
+    workers.start("related", space.config)
+    put(space, [story_article(n, 1, 0, n, quality=60) for n in range(3)])
+    settle(space)
+    put(space, [story_article(0, 2, 3, 0, quality=60)])
+    settle(space)
+    state = check(space)
+    founder = bytes.fromhex(article(0, 1)["id"])
+    homes = {stories.root(state, fields[b"s"]) for name, fields in state.article.items() if name != founder}
+    assert len(homes) == 1 and stories.root(state, state.article[founder][b"s"]) not in homes
+    put(space, [retraction(0, 3), story_article(0, 4, 0, 0, quality=60)])
+    settle(space)
+    state = check(space)
+    assert {stories.root(state, fields[b"s"]) for fields in state.article.values()} == homes
+    assert workers.stop() == [0]
+
+
+def test_twins_at_the_same_instant_meet(space, workers):
+    """Pairs of equal titles in different partitions, on three instances."""
+    rng = random.Random(7)
+    words = [hashlib.sha256(str(n).encode()).hexdigest()[:8].translate(str.maketrans("0123456789", "ghijklmnop")) for n in range(900)]
+    pairs = []
+    for n in range(100):
+        title = " ".join(rng.sample(words, 6))
+        pairs.append([article(2 * n + k, 1, title=title, publishedDateTime=AT.format(day=3, hour=1), quality=60) for k in range(2)])
+    for _ in range(2):
+        workers.start("related", space.config)
+    put(space, [item for pair in pairs for item in pair])
+    settle(space)
+    state = check(space)
+    for one, other in pairs:
+        homes = {stories.root(state, state.article[bytes.fromhex(item["id"])][b"s"]) for item in (one, other)}
+        assert len(homes) == 1, "twins are in one story"
+    assert workers.stop() == [0, 0]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_killed_at_any_moment_the_state_is_sound(seed, space, workers):
+    rng = random.Random(seed)
+    messages = random_history(100 + seed, n_articles=60, n_events=1500)
+    team = [workers.start("related", space.config, "--set", "runtime.batchItems=8") for _ in range(2)]
+    for part in range(15):
+        put(space, messages[part * 100:part * 100 + 100])
+        victim = rng.randrange(2)
+        before = space.committed(space.group("related"), "normalized")
+        until(lambda: space.committed(space.group("related"), "normalized") != before, 40, "something was committed")
+        team[victim].kill()
+        team[victim] = workers.start("related", space.config, "--set", "runtime.batchItems=8")
+    settle(space)
+    state = check(space)
+    last = newest(messages)
+    assert {name.hex() for name in state.article} == {name for name, item in last.items() if not item.get("retracted")}
+    assert workers.stop() == [0, 0]
