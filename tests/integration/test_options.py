@@ -9,22 +9,27 @@ import pytest
 
 from support.workers import run, tool
 
-WORKERS = ("normalize", "publish")
+OTHER = "other default"  # the type of a row that only gives another table's option a default of this program
 
 
 def rows():
-    """{owner: {option: (type, default, range, meaning)}} of the table for READMEs."""
-    tables, owner = {}, None
+    """{owner: {option: (type, default, range, meaning)}} of the table for READMEs, and {owner: {option: its other default}}."""
+    tables, others, owner = {}, {}, None
     for line in tool("options", "--markdown", check=True).stdout.splitlines():
         if heading := re.fullmatch(r"\*\*(.*)\*\*", line):
             owner = tables.setdefault(heading.group(1), {})
+            other = others.setdefault(heading.group(1), {})
         elif line.startswith("| `"):
             name, kind, default, bounds, meaning = [cell.strip() for cell in line.strip("|").split(" | ")]
-            owner[name.strip("` ")] = (kind, default, bounds, meaning)
-    return tables
+            if kind == OTHER:
+                other[name.strip("` ")] = default.strip("`")
+            else:
+                owner[name.strip("` ")] = (kind, default, bounds, meaning)
+    return tables, others
 
 
-TABLES = rows()
+TABLES, OTHERS = rows()
+WORKERS = sorted(set(TABLES) - {"every program"})
 
 
 def options_of(worker):
@@ -44,13 +49,24 @@ def together(function, names):
 
 
 def test_there_are_tables_of_all_workers():
-    assert set(TABLES) == {"every program", *WORKERS} and all(len(table) >= 4 for table in TABLES.values())
+    assert {"normalize", "publish", "related"} <= set(WORKERS) and all(len(table) >= 2 for table in TABLES.values())
+
+
+def test_a_program_has_its_own_default_of_an_option_of_all(config):
+    assert OTHERS["related"] == {"runtime.batchItems": "64"}
+    for worker, others in OTHERS.items():
+        for name, default in others.items() if worker in WORKERS else ():
+            assert name in TABLES["every program"]
+            printed = run(f"newsmill-{worker}", "-c", config, "--print-config", check=True).stdout
+            assert f"{name}: {default}  # default of {worker}" in printed
+            over = run(f"newsmill-{worker}", "-c", config, "--set", f"{name}=7", "--print-config", check=True).stdout
+            assert f"{name}: 7  # --set" in over
 
 
 @pytest.mark.parametrize("worker", WORKERS)
 def test_each_is_typed_bounded_and_explained(worker):
     for name, (kind, default, bounds, meaning) in options_of(worker).items():
-        assert kind.split()[0] in ("text", "path", "integer", "boolean", "list", "mapping", "secret"), name
+        assert kind.split()[0] in ("text", "path", "integer", "number", "boolean", "list", "mapping", "secret"), name
         assert default and meaning.endswith(".") and len(meaning) > 20, name
         assert bounds or name.startswith("kafka.") or kind == "path" and name.endswith(".file"), f"{name} has no bounds"
 

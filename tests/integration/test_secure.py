@@ -269,10 +269,10 @@ def test_mistakes_in_secret_options_do_not_show_them(space):
 def commands_in_the_sources():
     """Those of Lua scripts, and those that follow nm_pipe_command() or stand in announce.c's COMMAND()."""
     found = set()
-    for path in [*(ROOT / "common").glob("*.c"), *(ROOT / "workers").glob("*/*.c")]:
+    for path in [*(ROOT / "common").glob("*.c"), *(ROOT / "workers").glob("*/*.c"), *(ROOT / "workers").glob("*/*.lua")]:
         text = path.read_text()
-        found |= set(re.findall(r"redis\.p?call\('([A-Za-z]+)'", text))
-        found |= set(re.findall(r'nm_pipe_command\([^;]*;\s*nm_pipe_str\([^,]+, "([A-Z]+)"\)', text))
+        found |= set(re.findall(r"\bp?call\('([A-Za-z]+)'", text))
+        found |= set(re.findall(r'nm_pipe_command\([^;]*;\s*nm_pipe_(?:str|arg)\([^,]+, "([A-Z]+)"', text))
         found |= set(re.findall(r'\bCOMMAND\([^,]+, "([A-Z]+)"', text))
     return {word.lower() for word in found}
 
@@ -283,5 +283,5 @@ def test_documented_permissions_are_those_of_the_sources():
     assert used <= allowed, "missing in the ACL line of common/README.md"
     # Not every command stands where the expressions look; but what stands nowhere is too much.
     everything = "".join(path.read_text() for folder in ("common", "workers")
-                         for path in (ROOT / folder).rglob("*.c")).lower()
+                         for path in (ROOT / folder).rglob("*.*") if path.suffix in (".c", ".lua")).lower()
     assert {word for word in allowed if f'"{word}"' not in everything and f"'{word}'" not in everything} == set()
