@@ -22,7 +22,7 @@ static enum nm_status list_peers(struct nm_runtime *rt, struct nm_error *err)
     struct nm_peers *peers = &rt->peers;
     size_t n = 0;
     for (size_t i = 0; i < rt->worker->n_inputs; i++)
-        if (!rt->worker->inputs[i].rebuild)
+        if (rt->worker->inputs[i].when == NM_ALWAYS)
             n += (size_t)rt->n_partitions[rt->worker->inputs[i].stream];
     struct nm_peer *peer = calloc(n + 1, sizeof *peer);
     if (!peer)
@@ -32,7 +32,7 @@ static enum nm_status list_peers(struct nm_runtime *rt, struct nm_error *err)
     peers->n = n;
     for (size_t i = 0; i < rt->worker->n_inputs; i++) {
         enum nm_stream stream = rt->worker->inputs[i].stream;
-        for (int32_t id = 0; !rt->worker->inputs[i].rebuild && id < rt->n_partitions[stream]; id++, peer++) {
+        for (int32_t id = 0; rt->worker->inputs[i].when == NM_ALWAYS && id < rt->n_partitions[stream]; id++, peer++) {
             peer->topic = rt->settings.stream[stream].name;
             peer->id = id;
             nm_watermark_key(rt->settings.ns, rt->group, peer->topic, id, peer->key);

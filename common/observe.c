@@ -195,7 +195,7 @@ static bool make_report(struct nm_runtime *rt, struct nm_report *out)
                               .partition = rows};
     bool all_well = out->joined && out->redis_ok && out->kafka_ok;
     for (size_t i = 0; i < rt->n_parts; i++)
-        if (!rt->worker->inputs[rt->part[i].input].rebuild || rt->part[i].fetched)
+        if (rt->worker->inputs[rt->part[i].input].when == NM_ALWAYS || rt->part[i].fetched)
             report_partition(rt, i, all_well, &rows[out->n_partitions++]);
     out->not_live = not_live(rt);
     return true;

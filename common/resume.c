@@ -7,7 +7,9 @@
  *
  * Rebuild: when the state of a partition is gone and runtime.onStateLoss says so, inputs that are marked for it are
  * read first, from their oldest offset to their end, and only then the partition's other inputs from the beginning.
- * Until then there is no wm, so a process that dies meanwhile begins the rebuild anew. */
+ * Until then there is no wm, so a process that dies meanwhile begins the rebuild anew. What is read after a rollback is
+ * read in the same way, from a minute before the newest wm on; until then neither wm nor the commit moves, so whoever
+ * comes next sees the rollback, too. */
 #include "newsmill/datetime.h"
 #include "newsmill/fault.h"
 #include "newsmill/log.h"
@@ -17,19 +19,25 @@
 #include <stdio.h>
 #include <string.h>
 
-#define VERIFY_MS 5000 /* the records below wm must be there by then */
+#define VERIFY_MS 5000  /* the records below wm must be there by then */
+#define BACK_MS   60000 /* read so much before the newest wm: clocks of producers and Redis differ */
 
-static bool is_rebuild_input(const struct nm_runtime *rt, const struct nm_partition *part)
+static bool is_read_at_times(const struct nm_runtime *rt, const struct nm_partition *part)
 {
-    return rt->worker->inputs[part->input].rebuild;
+    return rt->worker->inputs[part->input].when != NM_ALWAYS;
 }
 
-/* Partitions with a position of ours: all but those that are read for a rebuild only. */
+static bool is_read(const struct nm_runtime *rt, const struct nm_partition *part, enum nm_when when)
+{
+    return rt->worker->inputs[part->input].when == when;
+}
+
+/* Partitions with a position of ours: all but those that are read at times only. */
 static rd_kafka_topic_partition_list_t *list_of(const struct nm_runtime *rt)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)rt->n_parts + 1);
     for (size_t i = 0; i < rt->n_parts; i++)
-        if (!is_rebuild_input(rt, &rt->part[i]))
+        if (!is_read_at_times(rt, &rt->part[i]))
             (void)rd_kafka_topic_partition_list_add(list, nm_partition_topic(rt, &rt->part[i]), rt->part[i].id);
     return list;
 }
@@ -42,7 +50,7 @@ static enum nm_status read_committed(struct nm_runtime *rt, struct nm_error *err
     rd_kafka_resp_err_t code = list->cnt ? rd_kafka_committed(rt->consumer, list, NM_KAFKA_WAIT_MS) : 0;
     for (size_t i = 0; !code && i < rt->n_parts; i++) {
         struct nm_partition *part = &rt->part[i];
-        if (is_rebuild_input(rt, part))
+        if (is_read_at_times(rt, part))
             continue;
         const rd_kafka_topic_partition_t *got =
             rd_kafka_topic_partition_list_find(list, nm_partition_topic(rt, part), part->id);
@@ -187,7 +195,7 @@ static enum nm_status decide(struct nm_runtime *rt, struct nm_error *err)
         struct nm_resume resume = {0};
         char what[300];
         part->rebuild_until = -1;
-        if (is_rebuild_input(rt, part))
+        if (is_read_at_times(rt, part))
             continue;
         (void)snprintf(what, sizeof what, "%.250s/%d", nm_partition_topic(rt, part), part->id);
         status = nm_resume_decide(what, &part->facts, &resume, err);
@@ -226,21 +234,76 @@ static void begin_again(struct nm_partition *part, bool held)
     part->held = held;
 }
 
-/* What is read first, and who waits for it. */
-static void plan_rebuild(struct nm_runtime *rt)
+/* ---- what is read first, and who waits for it ---- */
+
+static void read_first(struct nm_partition *first, int64_t from)
+{
+    if (from >= first->facts.end)
+        return;
+    first->done = first->polled = from;
+    first->rebuild_until = first->facts.end;
+}
+
+/* Redis lost writes of ours, or was away: then a partition in which nothing happened meanwhile has no sign of it. */
+static bool may_have_lost_writes(struct nm_runtime *rt)
+{
+    bool lost = rt->begun_connects > 0 && rt->redis_connects != rt->begun_connects;
+    rt->begun_connects = rt->redis_connects;
+    for (size_t i = 0; i < rt->n_parts; i++)
+        lost = lost || (!is_read_at_times(rt, &rt->part[i]) && rt->part[i].rolled_back);
+    return lost;
+}
+
+/* A minute before the newest position in Redis, ms; -1: there is none. */
+static int64_t time_before_loss(const struct nm_runtime *rt)
+{
+    int64_t newest_us = -1;
+    for (size_t i = 0; i < rt->n_parts; i++)
+        if (!is_read_at_times(rt, &rt->part[i]) && rt->part[i].has_wm && rt->part[i].wm.redis_us > newest_us)
+            newest_us = rt->part[i].wm.redis_us;
+    int64_t ms = newest_us / 1000 - BACK_MS;
+    return newest_us < 0 ? -1 : ms > 0 ? ms : 0;
+}
+
+static enum nm_status plan_reading_back(struct nm_runtime *rt, struct nm_error *err)
+{
+    int64_t from_ms = may_have_lost_writes(rt) ? time_before_loss(rt) : -1;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)rt->n_parts + 1);
+    for (size_t i = 0; from_ms >= 0 && i < rt->n_parts; i++)
+        if (is_read(rt, &rt->part[i], NM_AFTER_ROLLBACK))
+            rd_kafka_topic_partition_list_add(list, nm_partition_topic(rt, &rt->part[i]), rt->part[i].id)->offset =
+                from_ms;
+    rd_kafka_resp_err_t code = list->cnt ? rd_kafka_offsets_for_times(rt->consumer, list, NM_KAFKA_WAIT_MS) : 0;
+    for (int k = 0; !code && k < list->cnt; k++) {
+        const rd_kafka_topic_partition_t *found = &list->elems[k];
+        struct nm_partition *first = nm_partition_find(rt, nm_input_find(rt, found->topic), found->partition);
+        if (first && found->offset >= 0) /* -1: nothing is that young */
+            read_first(first, found->offset);
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    if (code)
+        return nm_fail(err, NM_RETRY, "looking up what was sent before Redis lost writes: %s", rd_kafka_err2str(code));
+    return NM_OK;
+}
+
+static enum nm_status plan_reading_first(struct nm_runtime *rt, struct nm_error *err)
 {
     for (size_t i = 0; i < rt->n_parts; i++) {
         struct nm_partition *first = &rt->part[i];
-        if (!is_rebuild_input(rt, first) || !state_lost(rt, first->id) || first->facts.oldest >= first->facts.end)
-            continue;
-        first->done = first->polled = first->facts.oldest;
-        first->rebuild_until = first->facts.end;
+        if (is_read(rt, first, NM_AFTER_LOSS) && state_lost(rt, first->id))
+            read_first(first, first->facts.oldest);
     }
-    for (size_t i = 0; i < rt->n_parts; i++) {
+    enum nm_status status = plan_reading_back(rt, err);
+    for (size_t i = 0; status == NM_OK && i < rt->n_parts; i++) {
         struct nm_partition *part = &rt->part[i];
-        if (!is_rebuild_input(rt, part) && state_lost(rt, part->id))
+        if (is_read_at_times(rt, part))
+            continue;
+        if (state_lost(rt, part->id))
             begin_again(part, reading_first(rt, part->id));
+        else
+            part->held = reading_first(rt, part->id);
     }
+    return status;
 }
 
 /* A watermark exists from the first moment on, so that a Redis without one is known to have lost it. */
@@ -265,7 +328,7 @@ static enum nm_status make_wm(struct nm_runtime *rt, struct nm_error *err)
 
 static bool is_fetched(const struct nm_runtime *rt, const struct nm_partition *part)
 {
-    return is_rebuild_input(rt, part) ? part->rebuild_until >= 0 : !part->held;
+    return is_read_at_times(rt, part) ? part->rebuild_until >= 0 : !part->held;
 }
 
 static enum nm_status fetch_from_positions(struct nm_runtime *rt, struct nm_error *err)
@@ -292,7 +355,7 @@ static enum nm_status begin(struct nm_runtime *rt, struct nm_error *err)
     enum nm_status status = decide(rt, err);
     nm_observe_beat(rt);
     if (status == NM_OK)
-        plan_rebuild(rt);
+        status = plan_reading_first(rt, err);
     if (status == NM_OK)
         status = make_wm(rt, err);
     if (status == NM_OK)
@@ -311,7 +374,7 @@ static enum nm_status begin(struct nm_runtime *rt, struct nm_error *err)
 static bool can_verify(const struct nm_runtime *rt, const struct nm_partition *part)
 {
     const struct nm_resume_facts *facts = &part->facts;
-    return !is_rebuild_input(rt, part) && facts->has_wm && facts->wm.last_crc >= 0 && facts->wm.next > facts->oldest &&
+    return !is_read_at_times(rt, part) && facts->has_wm && facts->wm.last_crc >= 0 && facts->wm.next > facts->oldest &&
            facts->wm.next <= facts->end;
 }
 
@@ -379,7 +442,7 @@ enum nm_status nm_assignment_resolve(struct nm_runtime *rt, struct nm_error *err
     return status == NM_OK ? ask_below_wm(rt, err) : status;
 }
 
-/* ---- the end of a rebuild ---- */
+/* ---- what was read first is read ---- */
 
 static bool release_held(struct nm_runtime *rt, const struct nm_partition *first)
 {
@@ -389,7 +452,7 @@ static bool release_held(struct nm_runtime *rt, const struct nm_partition *first
         if (part->id != first->id || !part->held)
             continue;
         part->held = false;
-        part->rebuilt = true;
+        part->rebuilt = is_read(rt, first, NM_AFTER_LOSS);
         any = true;
     }
     return any;
@@ -404,7 +467,8 @@ enum nm_status nm_resume_rebuilt(struct nm_runtime *rt, struct nm_error *err)
             continue;
         struct nm_where where = {
             .stream = nm_partition_topic(rt, first), .partition = first->id, .offset = first->done};
-        nm_log_at(NM_INFO, "state.rebuild", &where, "read to its end; going on with the other streams");
+        nm_log_at(NM_INFO, is_read(rt, first, NM_AFTER_LOSS) ? "state.rebuild" : "state.read_back", &where,
+                  "read to its end; going on with the other streams");
         first->rebuild_until = -1;
         changed = release_held(rt, first) || changed;
     }

@@ -166,10 +166,10 @@ static enum nm_status list_scripts(struct nm_runtime *rt, struct nm_error *err)
     return NM_OK;
 }
 
-static bool has_rebuild_input(const struct nm_worker *worker)
+static bool reads_to_an_end(const struct nm_worker *worker)
 {
     for (size_t i = 0; i < worker->n_inputs; i++)
-        if (worker->inputs[i].rebuild)
+        if (worker->inputs[i].when != NM_ALWAYS)
             return true;
     return false;
 }
@@ -180,7 +180,7 @@ static enum nm_status join_group(struct nm_runtime *rt, struct nm_error *err)
                                    .error = nm_on_consumer_error,
                                    .committed = nm_on_committed,
                                    .opaque = rt,
-                                   .tell_end = has_rebuild_input(rt->worker)};
+                                   .tell_end = reads_to_an_end(rt->worker)};
     enum nm_status status = nm_kafka_consumer_open(&rt->settings, rt->group, &hooks, &rt->consumer, err);
     if (status != NM_OK)
         return status;

@@ -60,9 +60,9 @@ struct nm_partition {
     int64_t resend_until;           /* offsets below: no mark suppresses an output    */
     int64_t behind_until;           /* end when it was taken up; 0 in a new group     */
     int64_t progress_ms, seen_done; /* boot time of the last progress, or when there was nothing to do; where it was */
-    int64_t rebuild_until;          /* of an input that is read for a rebuild only: its end; -1: not read now */
+    int64_t rebuild_until;          /* of an input that is read at times only: its end; -1: not read now */
     bool lost;                      /* its state is gone: read again from the oldest  */
-    bool held;                      /* not fetched until its rebuild input is read    */
+    bool held;                      /* not fetched until what is read first is read   */
     bool make_wm;                   /* write wm before anything is taken              */
     bool rolled_back;               /* Redis had lost writes at the last beginning    */
     bool rebuilt;                   /* what is read again was put back from records: marks hold */
@@ -187,7 +187,7 @@ struct nm_runtime {
     struct nm_pipe set_pipe; /* the look into the sets that is in flight */
     int64_t set_at_ms;       /* next look */
 
-    uint64_t redis_connects;
+    uint64_t redis_connects, begun_connects; /* connections made; at the last beginning */
     struct nm_observer observer;
 
     int wake_fd;                 /* eventfd: a message, event or report waits */

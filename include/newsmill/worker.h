@@ -111,9 +111,11 @@ struct nm_input {
     enum nm_stream stream;
     const char *schema;
     int version;
-    /* Read only after the state of a partition was lost and runtime.onStateLoss is rebuild: from its oldest offset to
-     * its end, before any other input of that partition is read again from the beginning. */
-    bool rebuild;
+    /* What is read only at times is read before any other input of that partition.
+     * AFTER_LOSS: when the state of the partition is gone and runtime.onStateLoss is rebuild; from its oldest offset.
+     * AFTER_ROLLBACK: when Redis lost writes, or was away and may have; from a minute before the newest position that
+     * is known in Redis. What it holds of then may belong to a timeline that nobody else knows of. */
+    enum nm_when { NM_ALWAYS, NM_AFTER_LOSS, NM_AFTER_ROLLBACK } when;
 };
 
 /* What enters from outside, so that tests can put something else there. */

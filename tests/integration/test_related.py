@@ -10,6 +10,9 @@ import pytest
 
 from support import linking, stories
 from support.articles import article, message, retraction
+from support.facets import rest
+from support.namespace import Namespace
+from support.servers import Redis
 from support.waiting import until
 
 TITLES = (  # six events, told several ways
@@ -188,4 +191,58 @@ def test_killed_at_any_moment_the_state_is_sound(seed, space, workers):
     state = check(space)
     last = newest(messages)
     assert {name.hex() for name in state.article} == {name for name, item in last.items() if not item.get("retracted")}
+    assert workers.stop() == [0, 0]
+
+
+@pytest.fixture
+def own_redis(tmp_path):
+    redis = Redis(tmp_path / "redis").start()
+    yield redis
+    redis.close()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_redis_put_back_under_living_workers(seed, kafka, own_redis, workers, tmp_path):
+    """After Redis lost writes the state is that of the streams again, and no facet of the lost timeline is anybody's last."""
+    rng = random.Random(seed)
+    space = Namespace(kafka, own_redis, tmp_path / "space", partitions=2).create_topics()
+    messages = random_history(200 + seed, n_articles=60, n_events=1500)
+    for _ in range(2):
+        workers.start("related", space.config, "--set", "runtime.batchItems=8")
+    put(space, messages[:100])
+    until(lambda: all(space.wm(space.group("related"), "normalized").values()), 40, "every partition has a position")
+    for part in range(1, 15):
+        snapshot = own_redis.snapshot()
+        put(space, messages[part * 100:part * 100 + 100])
+        before = space.committed(space.group("related"), "normalized")
+        until(lambda: space.committed(space.group("related"), "normalized") != before, 40, "something was committed")
+        if rng.random() < 0.3:
+            settle(space)
+        own_redis.rollback(snapshot)
+    settle(space)
+    state = check(space)
+    last = newest(messages)
+    assert {name.hex() for name in state.article} == {name for name, item in last.items() if not item.get("retracted")}
+    assert workers.stop() == [0, 0]
+    space.close()
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (4, 3, 2, 1, 0), (2, 0, 4, 1, 3), (1, 4, 0, 3, 2)])
+def test_a_lead_and_its_members_in_every_record(order, space, workers):
+    """The shape of a real record: a lead of quality 86 with four others below it, best first, whatever came first."""
+    qualities = (86, 68, 60, 44, 30)
+    workers.start("related", space.config)
+    workers.start("publish", space.config, "--set", "publish.expect=related")
+    for n in order:
+        put(space, [story_article(n, 1, 0, n, quality=qualities[n])])
+        settle(space)
+    rest(space)
+    records = {message.key.decode(): json.loads(message.value) for message in space.read("records")}
+    lead = records[article(0, 1)["id"]]
+    assert lead["story"]["size"] == 5 and lead["published"] is True
+    assert [member["quality"] for member in lead["related"]] == [68, 60, 44, 30]
+    for n in range(1, 5):
+        member = records[article(n, 1)["id"]]
+        assert (member["heat"], member["published"]) == (-1, False) and "related" not in member
+        assert member["story"]["lead"] == lead["id"]
     assert workers.stop() == [0, 0]

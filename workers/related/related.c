@@ -5,6 +5,8 @@
  * step 1    weights, candidates; one script an article joins, starts or merges stories, and gives the views of all
  *           that changed
  * step 2    of each id the newest view becomes a facet
+ * After Redis lost writes the facets of the last minute are read back first: whom they tell of is told anew, as it is
+ * now.
  * reported  what was to be sent of others is done; a walk over a story goes on
  *
  * A batch begins only when the one before it asked step 1: what it finds is placed by then. */
@@ -13,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { ARTICLE, RETRACTED, MEMBER, WALK };
+enum kind { ARTICLE, RETRACTED, MEMBER, WALK, AGAIN };
 
 struct told { /* another article that a facet was sent of */
     unsigned char id[RL_ID];
@@ -93,6 +95,24 @@ static void ask_entry(struct related *related, struct nm_batch *batch, struct nm
         nm_pipe_int(batch->pipe, RL_WALK);
 }
 
+static enum nm_status ask_again(struct related *related, struct nm_batch *batch, struct nm_item *item,
+                                struct nm_error *err)
+{
+    struct item_data *data = item->data;
+    unsigned char id[RL_ID];
+    bool ours = false;
+    enum nm_status status = rl_read_facet(item, &related->doc, &ours, id, err);
+    if (status != NM_OK)
+        return status;
+    data->kind = AGAIN;
+    item->verdict = ours ? NM_UNSET : NM_DONE;
+    if (!ours)
+        return NM_OK;
+    data->command = rl_call(&related->state, batch->pipe, &rl_again_script, item->partition, 1);
+    nm_pipe_arg(batch->pipe, id, RL_ID);
+    return NM_OK;
+}
+
 static enum nm_status ask(struct related *related, struct nm_batch *batch, struct nm_item *item, struct nm_error *err)
 {
     struct item_data *data = item->data;
@@ -101,7 +121,9 @@ static enum nm_status ask(struct related *related, struct nm_batch *batch, struc
         ask_entry(related, batch, item);
         return NM_OK;
     }
-    enum nm_status status = rl_read(related->text, item, &related->doc, batch->arena, &data->article, &why);
+    bool again = item->stream == NM_FACETS;
+    enum nm_status status = again ? ask_again(related, batch, item, &why)
+                                  : rl_read(related->text, item, &related->doc, batch->arena, &data->article, &why);
     if (status == NM_BAD_INPUT) {
         nm_item_dead(batch, item, &why);
         return NM_OK;
@@ -110,6 +132,8 @@ static enum nm_status ask(struct related *related, struct nm_batch *batch, struc
         *err = why;
         return status;
     }
+    if (again)
+        return NM_OK;
     memcpy(item->id, data->article.hex, sizeof item->id);
     data->kind = data->article.retracted ? RETRACTED : ARTICLE;
     data->command = data->article.retracted ? rl_retract(&related->state, batch->pipe, item->partition, &data->article)
@@ -368,10 +392,12 @@ static enum nm_status related_reported(void *ctx, struct nm_batch *batch, struct
     return NM_OK;
 }
 
-static const struct nm_input inputs[] = {{.stream = NM_NORMALIZED, .schema = "article", .version = 1}};
+static const struct nm_input inputs[] = {
+    {.stream = NM_NORMALIZED, .schema = "article", .version = 1},
+    {.stream = NM_FACETS, .schema = "facet", .version = 1, .when = NM_AFTER_ROLLBACK}};
 static const enum nm_stream outputs[] = {NM_FACETS};
-static struct nm_script *const scripts[] = {&rl_place_script, &rl_retract_script, &rl_view_script,
-                                            &rl_sent_script,  &rl_walk_script,    &rl_walked_script};
+static struct nm_script *const scripts[] = {&rl_place_script, &rl_retract_script, &rl_view_script, &rl_sent_script,
+                                            &rl_walk_script,  &rl_walked_script,  &rl_again_script};
 
 const struct nm_worker related_worker = {
     .name = "related",
@@ -380,7 +406,7 @@ const struct nm_worker related_worker = {
     .ctx_size = sizeof(struct related),
     .item_size = sizeof(struct item_data),
     .inputs = inputs,
-    .n_inputs = 1,
+    .n_inputs = sizeof inputs / sizeof *inputs,
     .outputs = outputs,
     .n_outputs = 1,
     .scripts = scripts,

@@ -60,6 +60,11 @@ void rl_term_key(const struct rl_term *term, unsigned char out[RL_KEY]);
 NM_MUST_USE enum nm_status rl_read(struct rl_text *text, const struct nm_item *item, struct nm_arena *doc,
                                    struct nm_arena *arena, struct rl_article *out, struct nm_error *err);
 
+/* A facet that was sent before Redis lost writes. *out: whether it is one of ours; then its id is out_id. NM_BAD_INPUT,
+ * NM_FATAL as above. */
+NM_MUST_USE enum nm_status rl_read_facet(const struct nm_item *item, struct nm_arena *doc, bool *out,
+                                         unsigned char out_id[RL_ID], struct nm_error *err);
+
 /* ---- related_weigh.c ---- */
 
 struct rl_counts { /* of one term: stories with it; of those, first seen in capitals, or not */
@@ -110,7 +115,7 @@ struct rl_state { /* the scripts are loaded by the runtime: they are the same fo
     int64_t article_ttl_s, story_ttl_s, gone_ttl_s;
 };
 extern struct nm_script rl_place_script, rl_retract_script, rl_view_script, rl_sent_script, rl_walk_script,
-    rl_walked_script;
+    rl_walked_script, rl_again_script;
 
 /* Writes the parameters into the scripts. NM_FATAL: out of memory. */
 NM_MUST_USE enum nm_status rl_state_open(struct rl_state *state, const struct rl_options *options,

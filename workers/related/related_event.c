@@ -142,3 +142,23 @@ enum nm_status rl_read(struct rl_text *text, const struct nm_item *item, struct 
     *out = mine;
     return NM_OK;
 }
+
+enum nm_status rl_read_facet(const struct nm_item *item, struct nm_arena *doc, bool *out, unsigned char out_id[RL_ID],
+                             struct nm_error *err)
+{
+    nm_arena_reset(doc);
+    yyjson_alc alc = nm_arena_alc(doc);
+    yyjson_read_err why = {0};
+    bool has_key = item->key && nm_is_article_id(item->key, item->key_len);
+    yyjson_doc *json = item->value && has_key ? yyjson_read_opts((char *)(uintptr_t)item->value, item->value_len,
+                                                                 YYJSON_READ_NOFLAG, &alc, &why)
+                                              : NULL;
+    if (!json && why.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION)
+        return nm_fail(err, NM_FATAL, "out of memory for a facet of %zu bytes", item->value_len);
+    if (!json)
+        return nm_bad(err, "not_json", "no facet/1 under the id of an article");
+    *out = yyjson_equals_str(yyjson_obj_get(yyjson_doc_get_root(json), "facet"), "related");
+    if (*out)
+        rl_id_from_hex(item->key, out_id);
+    return NM_OK;
+}

@@ -13,11 +13,12 @@
 const struct nm_set rl_out = {.name = "{rel}:out", .grace_ms = 1000};
 
 extern const char related_state_lua[], related_place_lua[], related_retract_lua[], related_view_lua[],
-    related_sent_lua[], related_walk_lua[], related_walked_lua[];
+    related_sent_lua[], related_walk_lua[], related_walked_lua[], related_again_lua[];
 
 struct nm_script rl_place_script = {.name = "related.place"}, rl_retract_script = {.name = "related.retract"},
                  rl_view_script = {.name = "related.view"}, rl_sent_script = {.name = "related.sent"},
-                 rl_walk_script = {.name = "related.walk"}, rl_walked_script = {.name = "related.walked"};
+                 rl_walk_script = {.name = "related.walk"}, rl_walked_script = {.name = "related.walked"},
+                 rl_again_script = {.name = "related.again"};
 
 static const struct {
     struct nm_script *script;
@@ -26,6 +27,7 @@ static const struct {
     {&rl_place_script, related_place_lua}, {&rl_retract_script, related_retract_lua},
     {&rl_view_script, related_view_lua},   {&rl_sent_script, related_sent_lua},
     {&rl_walk_script, related_walk_lua},   {&rl_walked_script, related_walked_lua},
+    {&rl_again_script, related_again_lua},
 };
 
 enum { N_SCRIPTS = sizeof scripts / sizeof *scripts, DAY_S = 86400 };
