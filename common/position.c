@@ -67,7 +67,7 @@ enum nm_status nm_position_moved(struct nm_partition *part, const struct nm_repl
         return is_moved(part, value, err);
     enum nm_status status = nm_watermark_parse(value->str, &part->wm, err);
     if (status == NM_OK && value->len >= sizeof part->wm_text)
-        status = nm_fail(err, NM_FATAL, "a watermark of %zu bytes", value->len);
+        status = nm_fail(err, NM_FATAL, "a watermark of %" PRIu32 " bytes", value->len);
     if (status == NM_OK) {
         memcpy(part->wm_text, value->str, value->len + 1);
         part->has_wm = true;

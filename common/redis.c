@@ -1,12 +1,13 @@
 /* redis.c - opens a connection: connect, log in, check, load the scripts. What then happens on it: redis_flow.c.
  *
- * hiredis connects and parses; its socket is taken from it, since reading and writing are done by ourselves. */
+ * hiredis connects; then its socket is taken from it, since reading and writing are done by ourselves. */
 #include "newsmill/redis.h"
 #include "newsmill/clock.h"
 #include "redis_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <hiredis/hiredis.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

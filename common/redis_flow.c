@@ -3,10 +3,9 @@
  * Reading and writing are done on the non-blocking socket, both at once, so that a long pipeline can neither dead-lock
  * on full buffers nor wait longer than its limit (hiredis' own timeout is per read(2)). A connection that failed is
  * closed at once: a reply that comes late must not be read as the answer to the next command.
- * Replies are taken by hiredis' reader, each into the arena of the pipe that it answers. The reader moves its whole
- * rest to the front after each KiB that it took, so it is fed in slices: a large read buffer saves system calls, a
- * small rest saves the moving.
- * Invariants: `unsent` is `first` or behind it, or NULL; nothing in flight, nothing in the reader. One thread. */
+ * Replies are decoded in the read buffer, each into the arena of the pipe that it answers; what is left of a read is
+ * the beginning of a line at most, which moves to the front. Invariants: `unsent` is `first` or behind it, or NULL;
+ * nothing in flight, nothing half read. One thread. */
 #include "newsmill/clock.h"
 #include "newsmill/fault.h"
 #include "newsmill/redis.h"
@@ -20,12 +19,11 @@
 #include <unistd.h>
 
 #define MOST_PARTS      16          /* pipes that one system call writes */
-#define SLICE_BYTES     8192        /* that the reader gets at once */
 #define MAX_REPLY_BYTES (1LL << 30) /* of one pipe; more is a foreign or broken server */
 
 enum nm_status nm_redis_adopt(int fd, int command_timeout_ms, struct nm_redis **out, struct nm_error *err)
 {
-    NM_AUTO(nm_redis_close) struct nm_redis *redis = calloc(1, sizeof *redis);
+    struct nm_redis *redis = calloc(1, sizeof *redis);
     if (!redis) {
         (void)close(fd);
         return nm_fail(err, NM_FATAL, "out of memory for a Redis connection");
@@ -33,12 +31,7 @@ enum nm_status nm_redis_adopt(int fd, int command_timeout_ms, struct nm_redis **
     redis->link.fd = fd;
     redis->command_timeout_ms = command_timeout_ms;
     redis->deadline_ms = INT64_MAX;
-    redis->reader = redisReaderCreateWithFunctions(&nm_redis_arena_functions);
-    if (!redis->reader)
-        return nm_fail(err, NM_FATAL, "out of memory for a Redis connection");
-    redis->reader->maxbuf = 0; /* keep the buffer between pipelines */
     *out = redis;
-    redis = NULL;
     return NM_OK;
 }
 
@@ -61,9 +54,6 @@ void nm_redis_disconnect(struct nm_redis *redis)
     redis->first = redis->last = redis->unsent = NULL;
     redis->n_in_flight = 0;
     redis->deadline_ms = INT64_MAX;
-    if (redis->reader)
-        redisReaderFree(redis->reader);
-    redis->reader = NULL;
     nm_link_close(&redis->link);
 }
 
@@ -147,6 +137,7 @@ static enum nm_status complete_first(struct nm_redis *redis, struct nm_error *er
         redis->last = NULL;
     redis->n_in_flight--;
     redis->answer_bytes = 0;
+    redis->decoder = (struct nm_decoder){0};
     redis->deadline_ms = redis->first ? nm_boottime_ms() + redis->first->limit_ms : INT64_MAX;
     pipe->next = NULL;
     pipe->in_flight = false;
@@ -156,42 +147,48 @@ static enum nm_status complete_first(struct nm_redis *redis, struct nm_error *er
     return NM_OK;
 }
 
-static enum nm_status take_replies(struct nm_redis *redis, struct nm_error *err)
+/* The next reply to `first`, as far as it is there; from *at on, which moves behind what was taken. */
+static enum nm_status take_reply(struct nm_redis *redis, const char **at, const char *end, bool *whole,
+                                 struct nm_error *err)
 {
-    while (redis->first) {
-        struct nm_pipe *pipe = redis->first;
-        void *object = NULL;
-        redis->reader->privdata = pipe;
-        if (redisReaderGetReply(redis->reader, &object) != REDIS_OK)
-            return nm_fail(err, NM_RETRY, "Redis sent a reply that is not RESP: %s", redis->reader->errstr);
-        if (!object)
-            return NM_OK;
-        struct nm_reply *reply = object;
-        if (reply->type == NM_REPLY_ERROR && !pipe->takes_errors)
-            return nm_fail(err, nm_redis_classify(reply->str), "Redis: %s", reply->str);
-        pipe->reply[pipe->n_replies++] = reply;
-        enum nm_status status = pipe->n_replies == pipe->n_commands ? complete_first(redis, err) : NM_OK;
+    struct nm_pipe *pipe = redis->first;
+    struct nm_reply *reply = &pipe->reply[pipe->n_replies];
+    const char *from = *at;
+    enum nm_status status = nm_decode(&redis->decoder, &pipe->arena, at, end, reply, whole, err);
+    redis->answer_bytes += *at - from;
+    if (status == NM_OK && redis->answer_bytes > MAX_REPLY_BYTES)
+        status = nm_fail(err, NM_RETRY, "Redis answered one pipeline with more than %lld bytes", MAX_REPLY_BYTES);
+    if (status != NM_OK || !*whole)
+        return status;
+    if (reply->type == NM_REPLY_ERROR && !pipe->takes_errors)
+        return nm_fail(err, nm_redis_classify(reply->str), "Redis: %s", reply->str);
+    return ++pipe->n_replies == pipe->n_commands ? complete_first(redis, err) : NM_OK;
+}
+
+/* What lies in read_buffer, up to `len`. */
+static enum nm_status take_replies(struct nm_redis *redis, size_t len, struct nm_error *err)
+{
+    const char *at = redis->read_buffer, *end = at + len;
+    bool whole = true;
+    redis->read_buffer[len] = '\0';
+    redis->answered = true;
+    while (redis->first && whole) {
+        enum nm_status status = take_reply(redis, &at, end, &whole, err);
         if (status != NM_OK)
             return status;
     }
-    return redis->reader->pos < redis->reader->len ? surplus(err) : NM_OK;
-}
-
-static enum nm_status feed(struct nm_redis *redis, const char *data, size_t len, struct nm_error *err)
-{
-    redis->answered = true;
-    redis->answer_bytes += (long long)len;
-    if (redis->answer_bytes > MAX_REPLY_BYTES)
-        return nm_fail(err, NM_RETRY, "Redis answered one pipeline with more than %lld bytes", MAX_REPLY_BYTES);
-    if (redisReaderFeed(redis->reader, data, len) != REDIS_OK)
-        return nm_fail(err, NM_RETRY, "Redis reply: %s", redis->reader->errstr);
-    return take_replies(redis, err);
+    redis->rest = (size_t)(end - at);
+    if (redis->rest && !redis->first)
+        return surplus(err);
+    memmove(redis->read_buffer, at, redis->rest);
+    return NM_OK;
 }
 
 /* A server with TLS hangs up on a plain client without a word. */
 static enum nm_status read_link(struct nm_redis *redis, size_t *n, bool *more, struct nm_error *err)
 {
-    enum nm_status status = nm_link_read(&redis->link, redis->read_buffer, sizeof redis->read_buffer, n, more, err);
+    enum nm_status status =
+        nm_link_read(&redis->link, redis->read_buffer + redis->rest, NM_REDIS_READ_BYTES - redis->rest, n, more, err);
     if (status == NM_RETRY && !redis->answered && !redis->link.tls)
         status = nm_fail(err, NM_RETRY,
                          "Redis closed the connection without an answer; if this is its TLS port, redis.url must "
@@ -207,8 +204,8 @@ static enum nm_status read_some(struct nm_redis *redis, struct nm_error *err)
     bool more = false;
     do {
         status = read_link(redis, &n, &more, err);
-        for (size_t at = 0; status == NM_OK && at < n; at += SLICE_BYTES)
-            status = feed(redis, redis->read_buffer + at, n - at < SLICE_BYTES ? n - at : SLICE_BYTES, err);
+        if (status == NM_OK && n > 0)
+            status = take_replies(redis, redis->rest + n, err);
     } while (status == NM_OK && more);
     return status;
 }
@@ -220,7 +217,7 @@ static enum nm_status prepare(struct nm_pipe *pipe, struct nm_error *err)
     if (!nm_buf_ok(&pipe->request))
         return nm_fail(err, NM_FATAL, "out of memory for a Redis pipeline");
     if (pipe->n_commands > pipe->reply_cap) {
-        struct nm_reply **reply = realloc(pipe->reply, pipe->n_commands * sizeof(struct nm_reply *));
+        struct nm_reply *reply = realloc(pipe->reply, pipe->n_commands * sizeof *reply);
         if (!reply)
             return nm_fail(err, NM_FATAL, "out of memory for %zu Redis replies", pipe->n_commands);
         pipe->reply = reply;

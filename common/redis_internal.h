@@ -4,11 +4,7 @@
 
 #include "newsmill/redis.h"
 
-#include <hiredis/hiredis.h>
 #include <sys/uio.h>
-
-/* Object functions for hiredis' reader: replies go into the arena of the pipe in `privdata`. */
-extern redisReplyObjectFunctions nm_redis_arena_functions;
 
 /* Where a Redis URL points to. */
 struct nm_redis_url {
@@ -57,13 +53,38 @@ NM_MUST_USE enum nm_status nm_tls_write(struct nm_tls *tls, const void *data, si
                                         struct nm_error *err);
 bool nm_tls_wants_write(const struct nm_tls *tls);
 
+/* ---- replies: redis_decode.c ---- */
+
+enum { NM_DECODER_DEPTH = 6 }; /* arrays around an element */
+
+/* What is half read. Zeroed before the first reply that goes into an arena. */
+struct nm_decoder {
+    struct nm_arena *arena;
+    char *text; /* strings are packed into this piece of the arena */
+    size_t text_left;
+    char *fill; /* the string that is half read goes on here; NULL: none is */
+    size_t fill_left;
+    struct {
+        struct nm_reply *next, *stop;
+    } open[NM_DECODER_DEPTH];
+    size_t depth;
+    const char *why; /* it was refused */
+};
+
+/* Takes bytes from *at up to `end` (whose byte is readable and no digit) and moves *at behind them. *whole: they end a
+ * reply, which stands in *out, what it refers to in `arena`. Else all were taken but for the beginning of a line, a few
+ * bytes (64 KiB of a status or an error), which have to come again with more behind them, and with the same `out`.
+ * NM_RETRY: no Redis sends this, or out of memory; the decoder is not to be used again. */
+NM_MUST_USE enum nm_status nm_decode(struct nm_decoder *decoder, struct nm_arena *arena, const char **at,
+                                     const char *end, struct nm_reply *out, bool *whole, struct nm_error *err);
+
 /* ---- the connection: redis.c opens it, redis_flow.c moves pipes over it ---- */
 
 enum { NM_REDIS_READ_BYTES = 256 * 1024 };
 
 struct nm_redis {
     struct nm_link link;
-    redisReader *reader;
+    struct nm_decoder decoder; /* of the answer to `first` */
     int command_timeout_ms;
     /* pipes in flight, oldest first; `unsent` is the first one that is not wholly written, of it `written` bytes are */
     struct nm_pipe *first, *last, *unsent;
@@ -71,7 +92,8 @@ struct nm_redis {
     int64_t deadline_ms;    /* of `first` */
     long long answer_bytes; /* read of the answer to `first` */
     bool answered;          /* anything, ever */
-    char read_buffer[NM_REDIS_READ_BYTES];
+    size_t rest;            /* bytes of read_buffer that are not decoded: the beginning of a line */
+    char read_buffer[NM_REDIS_READ_BYTES + 1];
 };
 
 /* A connection on a non-blocking socket that is connected already; takes it, also on failure. NM_FATAL: no memory. */

@@ -75,7 +75,7 @@ static enum nm_status take_wm(struct nm_partition *part, const struct nm_reply *
     if (!facts->has_wm)
         return NM_OK;
     if (reply->len >= NM_WM_BYTES)
-        return nm_fail(err, NM_FATAL, "key %s holds %zu bytes, no watermark", part->key, reply->len);
+        return nm_fail(err, NM_FATAL, "key %s holds %" PRIu32 " bytes, no watermark", part->key, reply->len);
     enum nm_status status = nm_watermark_parse(reply->str, &facts->wm, err);
     if (status == NM_OK)
         (void)snprintf(part->wm_text, sizeof part->wm_text, "%s", reply->str);

@@ -1,13 +1,12 @@
 /* redis.h - one Redis connection, used in pipelines: one round trip carries the commands of a whole batch.
  *
  * A pipe collects commands (already as RESP) and, after nm_redis_exec() or between nm_redis_submit() and
- * nm_pipe_done(), their replies. Replies are decoded by hiredis' reader into an arena of the pipe, not into an object
- * per element (reliability: reply objects were two thirds of a worker's CPU), and live until the pipe is reset or sent
- * again. Several pipes may be in flight on a connection; they are answered in the order of their submission.
- * Everything has a time limit. A connection that failed in any way is closed at once and never used again: a timed-out
- * reply would be read as the answer to a later command. Whoever sees NM_RETRY must assume that any prefix of the pipes
- * in flight was applied, and that the Redis behind the next connection may have lost its last writes. One thread at a
- * time per connection and the pipes in flight on it; other pipes are independent. */
+ * nm_pipe_done(), their replies. Replies are decoded into an arena of the pipe (redis_decode.c) and live until the pipe
+ * is reset or sent again. Several pipes may be in flight on a connection; they are answered in the order of their
+ * submission. Everything has a time limit. A connection that failed in any way is closed at once and never used again:
+ * a timed-out reply would be read as the answer to a later command. Whoever sees NM_RETRY must assume that any prefix
+ * of the pipes in flight was applied, and that the Redis behind the next connection may have lost its last writes. One
+ * thread at a time per connection and the pipes in flight on it; other pipes are independent. */
 #ifndef NEWSMILL_REDIS_H
 #define NEWSMILL_REDIS_H
 
@@ -26,18 +25,19 @@ struct nm_script {
 enum nm_reply_type { NM_REPLY_NIL, NM_REPLY_INT, NM_REPLY_STR, NM_REPLY_ARRAY, NM_REPLY_STATUS, NM_REPLY_ERROR };
 
 struct nm_reply {
+    union {
+        const char *str;                /* STR, STATUS, ERROR; INT: its digits; NIL: "". NUL-terminated */
+        const struct nm_reply *element; /* ARRAY */
+    };
+    uint32_t len; /* bytes of str, or elements of an array */
     enum nm_reply_type type;
-    long long integer;
-    const char *str; /* STR, STATUS, ERROR: NUL-terminated */
-    size_t len;      /* bytes of str, or elements of an array */
-    struct nm_reply **element;
 };
 
 struct nm_pipe {
     struct nm_buf request; /* of the arena's pool, if it has one, until it is answered */
     size_t n_commands;
-    struct nm_arena arena;   /* of the replies */
-    struct nm_reply **reply; /* n_commands of them once the pipe is done */
+    struct nm_arena arena;  /* of the replies */
+    struct nm_reply *reply; /* n_commands of them once the pipe is done */
     size_t reply_cap;
     /* of the connection, while the pipe is in flight */
     struct nm_pipe *next; /* submitted after this one */
@@ -68,7 +68,7 @@ bool nm_pipe_done(const struct nm_pipe *pipe);
 const struct nm_reply *nm_pipe_reply(const struct nm_pipe *pipe, size_t i);
 /* Element i of an array reply; a NIL reply where there is none. */
 const struct nm_reply *nm_reply_at(const struct nm_reply *reply, size_t i);
-/* The number in an INT reply or a STR of decimal digits (exact up to 2^63-1); `def` where it is neither. */
+/* The number in an INT reply or a STR of decimal digits (64 bits, exact); `def` where it is neither. */
 int64_t nm_reply_int(const struct nm_reply *reply, int64_t def);
 
 struct nm_redis;

@@ -265,7 +265,7 @@ static void wire_send(struct fleet *fleet, struct wire *wire, struct nm_pipe *pi
         fail_msg("%s", err.msg);
     if (pipe->reply_cap < wire->n) {
         free(pipe->reply);
-        pipe->reply = calloc(wire->n, sizeof(struct nm_reply *));
+        pipe->reply = calloc(wire->n, sizeof *pipe->reply);
         pipe->reply_cap = wire->n;
     }
     for (size_t i = 0; i < n; i++)

@@ -139,7 +139,7 @@ static void redis__announcements_come_and_go(void **state)
     assert_int_equal(nm_redis_exec(redis, &pipe, NULL), NM_OK);
 
     assert_string_equal(ASK("GET", "trial:ps:publish:aa")->str, "{\"a\":2}");
-    assert_in_range(ASK("PTTL", "trial:ps:publish:aa")->integer, 1, NM_ANNOUNCE_MS);
+    assert_in_range(nm_reply_int(ASK("PTTL", "trial:ps:publish:aa"), -9), 1, NM_ANNOUNCE_MS);
     const struct nm_reply *names = ASK("ZREVRANGE", "trial:ps", "0", "-1");
     assert_int_equal(names->len, 2); /* the old one is forgotten */
     assert_string_equal(nm_reply_at(names, 0)->str, "publish:aa");
@@ -148,9 +148,9 @@ static void redis__announcements_come_and_go(void **state)
     nm_pipe_reset(&pipe);
     nm_announce_remove_append(&pipe, &settings, "publish", "aa");
     assert_int_equal(nm_redis_exec(redis, &pipe, NULL), NM_OK);
-    assert_int_equal(ASK("EXISTS", "trial:ps:publish:aa")->integer, 0);
-    assert_int_equal(ASK("ZCARD", "trial:ps")->integer, 1);
-    assert_int_equal(ASK("EXISTS", "trial:ps:normalize:bb")->integer, 1);
+    assert_int_equal(nm_reply_int(ASK("EXISTS", "trial:ps:publish:aa"), -9), 0);
+    assert_int_equal(nm_reply_int(ASK("ZCARD", "trial:ps"), -9), 1);
+    assert_int_equal(nm_reply_int(ASK("EXISTS", "trial:ps:normalize:bb"), -9), 1);
 
     nm_pipe_clear(&pipe);
     nm_redis_close(redis);

@@ -200,6 +200,37 @@ static void advance__answers_byte_by_byte(void **state)
     fixture_free(f);
 }
 
+/* Ids as they come from a sorted set, several times the read buffer, in whatever pieces the socket takes. */
+static void advance__answers_longer_than_the_read_buffer(void **state)
+{
+    (void)state;
+    enum { IDS = 30000 };
+    struct fixture *f = fixture_new(5000);
+    struct nm_buf text = {0};
+    for (size_t i = 0; i < PIPES; i++) {
+        fill(&f->pipe[i], (char)('a' + i), 1);
+        assert_int_equal(nm_redis_submit(f->redis, &f->pipe[i], &f->err), NM_OK);
+        nm_buf_addf(&text, "*%d\r\n", IDS);
+        for (unsigned k = 0; k < IDS; k++)
+            nm_buf_addf(&text, "$32\r\n%032u\r\n", k);
+    }
+    for (size_t at = 0; at < text.len;) {
+        ssize_t n = send(f->server, text.data + at, text.len - at, MSG_NOSIGNAL);
+        at += n > 0 ? (size_t)n : 0;
+        assert_int_equal(advance(f), NM_OK);
+    }
+    check_pipes(f, "abc");
+    for (size_t i = 0; i < PIPES; i++) {
+        const struct nm_reply *reply = nm_pipe_reply(&f->pipe[i], 0);
+        assert_int_equal(reply->len, IDS);
+        for (size_t k = 0; k < IDS; k++)
+            if (nm_reply_at(reply, k)->len != 32 || strtoul(nm_reply_at(reply, k)->str, NULL, 10) != k)
+                fail_msg("element %zu is wrong", k);
+    }
+    nm_buf_clear(&text);
+    fixture_free(f);
+}
+
 /* ---- failures ---- */
 
 struct failure {
@@ -414,6 +445,7 @@ int main(void)
         cmocka_unit_test(submit__empty_pipe_is_done_at_once),
         cmocka_unit_test(advance__answers_cut_anywhere),
         cmocka_unit_test(advance__answers_byte_by_byte),
+        cmocka_unit_test(advance__answers_longer_than_the_read_buffer),
         cmocka_unit_test(advance__every_failure_abandons_what_is_in_flight),
         cmocka_unit_test(close__leaves_the_pipes_to_their_owner),
         cmocka_unit_test(advance__answer_before_the_question_is_surplus),
