@@ -72,6 +72,11 @@ void nm_buf_addc(struct nm_buf *buf, char c)
         buf->data[buf->len++] = c;
 }
 
+char *nm_buf_room(struct nm_buf *buf, size_t n)
+{
+    return buf_reserve(buf, n) ? buf->data + buf->len : NULL;
+}
+
 void nm_buf_addf(struct nm_buf *buf, const char *fmt, ...)
 {
     va_list args, again;

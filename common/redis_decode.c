@@ -208,7 +208,7 @@ static struct nm_reply *take_short(struct nm_decoder *decoder, struct cursor *cu
             len = len * 10 + digit;
             from++;
         }
-        if (len > SHORT - 2 || from[-2] != '\r' || from[-1] != '\n' || from[len] != '\r' || from[len + 1] != '\n')
+        if (len > SHORT - 2 || memcmp(from - 2, "\r\n", 2) != 0 || memcmp(from + len, "\r\n", 2) != 0)
             break;
         memcpy(text, from, SHORT);
         text[len] = '\0';

@@ -7,6 +7,8 @@
 #include <assert.h>
 #include <string.h>
 
+enum { LINE = 24 }; /* bytes of a number's line */
+
 static const struct nm_reply nil_reply = {.type = NM_REPLY_NIL, .str = ""};
 
 void nm_pipe_reset(struct nm_pipe *pipe)
@@ -28,34 +30,41 @@ void nm_pipe_clear(struct nm_pipe *pipe)
     *pipe = (struct nm_pipe){0};
 }
 
-/* "<mark><value>\r\n" */
-static void add_number(struct nm_buf *buf, char mark, unsigned long long value)
+/* "<mark><value>\r\n" to `out`, at most LINE bytes; returns what is behind it. */
+static char *put_number(char *out, char mark, size_t value)
 {
-    char text[24];
-    size_t at = sizeof text;
-    text[--at] = '\n';
-    text[--at] = '\r';
-    do {
-        text[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value);
-    text[--at] = mark;
-    nm_buf_add(buf, text + at, sizeof text - at);
+    size_t n_digits = 1;
+    for (size_t rest = value; rest >= 10; rest /= 10)
+        n_digits++;
+    *out++ = mark;
+    for (size_t at = n_digits; at-- > 0; value /= 10)
+        out[at] = (char)('0' + value % 10);
+    out += n_digits;
+    *out++ = '\r';
+    *out++ = '\n';
+    return out;
 }
 
 size_t nm_pipe_command(struct nm_pipe *pipe, size_t n_args)
 {
     assert(!pipe->in_flight);
     nm_pool_lend(pipe->arena.pool, &pipe->request);
-    add_number(&pipe->request, '*', n_args);
+    char *out = nm_buf_room(&pipe->request, LINE);
+    if (out)
+        pipe->request.len += (size_t)(put_number(out, '*', n_args) - out);
     return pipe->n_commands++;
 }
 
 void nm_pipe_arg(struct nm_pipe *pipe, const void *data, size_t len)
 {
-    add_number(&pipe->request, '$', len);
-    nm_buf_add(&pipe->request, data, len);
-    nm_buf_add(&pipe->request, "\r\n", 2);
+    char *begin = nm_buf_room(&pipe->request, len + LINE + 2);
+    if (!begin)
+        return;
+    char *out = put_number(begin, '$', len);
+    if (len)
+        memcpy(out, data, len);
+    memcpy(out + len, "\r\n", 2);
+    pipe->request.len += (size_t)(out - begin) + len + 2;
 }
 
 void nm_pipe_str(struct nm_pipe *pipe, const char *text)

@@ -25,6 +25,8 @@ void nm_buf_add(struct nm_buf *buf, const void *data, size_t len);
 void nm_buf_adds(struct nm_buf *buf, const char *text);
 void nm_buf_addc(struct nm_buf *buf, char c);
 void nm_buf_addf(struct nm_buf *buf, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Room for `n` bytes behind the content, which the caller writes and adds to `len` himself; NULL when out of memory. */
+char *nm_buf_room(struct nm_buf *buf, size_t n);
 bool nm_buf_ok(const struct nm_buf *buf);
 /* NUL-terminated content, borrowed until the next append; "" when empty or out of memory. */
 const char *nm_buf_str(struct nm_buf *buf);

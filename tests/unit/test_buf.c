@@ -38,6 +38,25 @@ static void buf__reset_keeps_memory(void **state)
     nm_buf_clear(&buf);
 }
 
+static void buf__room_is_written_by_the_caller(void **state)
+{
+    (void)state;
+    struct nm_buf buf = {0};
+    for (size_t n = 0; n < 300; n++) {
+        char *room = nm_buf_room(&buf, n);
+        assert_non_null(room);
+        assert_ptr_equal(room, buf.data + buf.len);
+        memset(room, 'r', n);
+        buf.len += n / 2; /* less than was asked for is fine */
+        assert_true(buf.cap > buf.len);
+    }
+    assert_int_equal(strspn(nm_buf_str(&buf), "r"), buf.len);
+    assert_null(nm_buf_room(&buf, SIZE_MAX));
+    assert_false(nm_buf_ok(&buf));
+    assert_null(nm_buf_room(&buf, 1));
+    nm_buf_clear(&buf);
+}
+
 static void buf__format_longer_than_the_room(void **state)
 {
     (void)state;
@@ -254,6 +273,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(buf__appends_in_order),
         cmocka_unit_test(buf__reset_keeps_memory),
+        cmocka_unit_test(buf__room_is_written_by_the_caller),
         cmocka_unit_test(buf__format_longer_than_the_room),
         cmocka_unit_test(buf__byte_by_byte_growth),
         cmocka_unit_test(buf__take_hands_over),
