@@ -74,6 +74,8 @@ static enum nm_status run_steps(struct nm_runtime *rt, struct nm_work *work, ste
         if (status == NM_OK && batch->oom)
             status = nm_fail(err, NM_FATAL, "out of memory in a batch of %zu", batch->n_items);
         *over = status == NM_OK && batch->pipe->n_commands == 0;
+        if (*over)
+            nm_pipe_reset(batch->replies); /* large where much was asked; others have use for the memory by now */
         if (status != NM_OK || *over)
             return status;
         if (work->stage == NM_STAGE_PROCESS) /* what was sent is looked at in any case */

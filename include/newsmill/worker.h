@@ -64,7 +64,8 @@ struct nm_batch {
     struct nm_item *item;
     size_t n_items;
     unsigned step;        /* 0 at the first call of process() or reported(), then 1, 2, ...            */
-    struct nm_pipe *pipe; /* append commands here; replies of the step before are read from `replies`     */
+    struct nm_pipe *pipe; /* append commands here; replies of the step before are read from `replies`, which are gone
+                             after this step */
     struct nm_pipe *replies;
     struct nm_arena *arena;   /* lives until the batch is over                                             */
     struct nm_output *output; /* runtime's */
@@ -72,9 +73,9 @@ struct nm_batch {
     bool oom;
 };
 
-/* Sends `value` (len bytes, borrowed until the batch is over; NULL: a tombstone) to a stream under `key` (32 hex
- * digits, borrowed likewise) with header nm-revision (none for revision 0: a touch). Several outputs an item are
- * allowed; their order is kept per key. */
+/* Sends `value` (len bytes, borrowed until the batch is over, so no part of a reply; NULL: a tombstone) to a stream
+ * under `key` (32 hex digits, borrowed likewise) with header nm-revision (none for revision 0: a touch). Several
+ * outputs an item are allowed; their order is kept per key. */
 void nm_emit(struct nm_batch *batch, struct nm_item *item, enum nm_stream stream, const char *key, const char *value,
              size_t len, int64_t revision);
 
