@@ -63,8 +63,10 @@ void nm_pipe_arg(struct nm_pipe *pipe, const void *data, size_t len)
     char *out = put_number(begin, '$', len);
     if (len)
         memcpy(out, data, len);
-    memcpy(out + len, "\r\n", 2);
-    pipe->request.len += (size_t)(out - begin) + len + 2;
+    out += len;
+    *out++ = '\r';
+    *out++ = '\n';
+    pipe->request.len += (size_t)(out - begin);
 }
 
 void nm_pipe_str(struct nm_pipe *pipe, const char *text)
