@@ -167,7 +167,7 @@ static enum nm_status note_told(struct nm_batch *batch, struct nm_item *item, co
     struct rl_view view;
     data->told = reply->len > 1 ? nm_arena_alloc(batch->arena, reply->len * sizeof *data->told) : NULL;
     if (reply->len > 1 && !data->told)
-        return nm_fail(err, NM_FATAL, "out of memory for %zu facets", reply->len);
+        return nm_fail(err, NM_FATAL, "out of memory for %zu facets", (size_t)reply->len);
     for (size_t i = 1; i < reply->len; i++)
         if (rl_view_read(nm_reply_at(reply, i), &view) && memcmp(view.id, data->article.id, RL_ID) != 0) {
             struct told *told = &data->told[data->n_told++];
