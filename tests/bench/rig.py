@@ -44,11 +44,11 @@ class Rig:
         """Those of the servers."""
         return {"broker": int((self.kafka.folder / "pid").read_text()), "redis": self.redis.process.pid}
 
-    def space(self, topic_config=None, options=None, registries=True):
-        """A namespace with the shipped defaults, eight partitions and its topics. registries: those of feed.py; else the
+    def space(self, topic_config=None, options=None, registries=True, partitions=8):
+        """A namespace with the shipped defaults and its topics. registries: those of feed.py; else the
         ones of the tests, which the model of the fault tests knows."""
         more = {"providers": feed.providers(), "topics": feed.topics()} if registries else {}
-        space = Namespace(self.kafka, self.redis, self.folder / f"ns{len(self._spaces)}", partitions=8, **more)
+        space = Namespace(self.kafka, self.redis, self.folder / f"ns{len(self._spaces)}", partitions=partitions, **more)
         space.options = merged(merged(space.options, SHIPPED), options or {})
         space.write_config()
         space.create_topics(config=topic_config)

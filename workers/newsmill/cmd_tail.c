@@ -240,7 +240,7 @@ static enum nm_status follow(struct tail *tail, struct nm_consume *consume, stru
 static enum nm_status print_latest_row(struct tail *tail, const struct nm_latest_row *row, struct nm_error *err)
 {
     if (tail->format == TABLE) {
-        nm_record_row(row->text, row->len, row->id, strlen(row->id), &tail->table);
+        nm_story_rows(row->text, row->len, row->id, strlen(row->id), &tail->table);
         return NM_OK;
     }
     nm_buf_reset(&tail->out);

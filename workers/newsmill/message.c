@@ -200,6 +200,35 @@ void nm_record_row(const char *value, size_t len, const char *key, size_t key_le
     yyjson_doc_free(doc);
 }
 
+static void member_row(yyjson_val *member, struct nm_table *table)
+{
+    struct nm_buf title = {0};
+    nm_buf_adds(&title, "└ ");
+    nm_buf_add(&title, yyjson_get_str(yyjson_obj_get(member, "title")),
+               yyjson_get_len(yyjson_obj_get(member, "title")));
+    nm_table_cells(table, "");
+    number_cell(table, yyjson_obj_get(member, "quality"));
+    nm_table_cells(table, "");
+    nm_table_cell(table, title.data, title.len);
+    text_cell(table, yyjson_obj_get(yyjson_obj_get(member, "provider"), "name"));
+    nm_table_cells(table, "");
+    minute_cell(table, yyjson_obj_get(member, "publishedDateTime"));
+    nm_buf_clear(&title);
+}
+
+void nm_story_rows(const char *value, size_t len, const char *key, size_t key_len, struct nm_table *table)
+{
+    yyjson_doc *doc = value ? yyjson_read(value, len, 0) : NULL;
+    yyjson_val *root = yyjson_doc_get_root(doc), *member = NULL;
+    yyjson_val *lead = yyjson_obj_get(yyjson_obj_get(root, "story"), "lead");
+    size_t i = 0, max = 0;
+
+    if (!lead || yyjson_equals_strn(lead, key, key_len))
+        nm_record_row(value, len, key, key_len, table);
+    yyjson_arr_foreach(yyjson_obj_get(root, "related"), i, max, member) member_row(member, table);
+    yyjson_doc_free(doc);
+}
+
 void nm_message_row(const rd_kafka_message_t *message, struct nm_table *table)
 {
     char time[21], position[48];

@@ -31,6 +31,8 @@ void nm_time_text(int64_t ms, char out[21]);
 extern const struct nm_column nm_record_columns[], nm_live_record_columns[], nm_message_columns[];
 /* key is shown where the record cannot be read or is a tombstone (value NULL). */
 void nm_record_row(const char *value, size_t len, const char *key, size_t key_len, struct nm_table *table);
+/* As a reader sees it: a lead, and below it what it shows; nothing for a member, which is seen there. */
+void nm_story_rows(const char *value, size_t len, const char *key, size_t key_len, struct nm_table *table);
 void nm_message_row(const rd_kafka_message_t *message, struct nm_table *table);
 
 #endif
