@@ -37,9 +37,25 @@ void nm_sets_reset(struct nm_runtime *rt)
     rt->set_at_ms = 0;
 }
 
+static bool on_its_way(const struct nm_runtime *rt)
+{
+    for (size_t i = 0; i < rt->n_works; i++)
+        if (rt->order[i]->batch.n_items && rt->order[i]->batch.item[0].set)
+            return true;
+    return false;
+}
+
+/* What was found needs a work of its own. */
+static bool has_room(const struct nm_runtime *rt)
+{
+    return rt->n_works < NM_MAX_WORKS && !nm_work_filling(rt);
+}
+
+/* Where the next look has to wait for a work, its end wakes the loop. */
 int64_t nm_sets_deadline_ms(const struct nm_runtime *rt)
 {
-    return rt->worker->n_sets && rt->resolved && !rt->set_waiting ? rt->set_at_ms : INT64_MAX;
+    bool may_look = rt->worker->n_sets && rt->resolved && !rt->set_waiting && !on_its_way(rt) && has_room(rt);
+    return may_look ? rt->set_at_ms : INT64_MAX;
 }
 
 static bool has_sets(const struct nm_partition *part)
@@ -112,7 +128,7 @@ static enum nm_status take(struct nm_runtime *rt, struct nm_error *err)
     rt->set_waiting = rt->set_more = false;
     for (size_t i = 0; i < rt->set_pipe.n_commands; i++)
         n_found += nm_pipe_reply(&rt->set_pipe, i)->len;
-    struct nm_work *work = n_found && !nm_work_filling(rt) ? nm_work_take(rt, NM_STAGE_FILLING) : NULL;
+    struct nm_work *work = n_found && has_room(rt) ? nm_work_take(rt, NM_STAGE_FILLING) : NULL;
     if (!work) {
         if (n_found)
             rt->set_at_ms = nm_boottime_ms(); /* as soon as there is room */
@@ -124,21 +140,13 @@ static enum nm_status take(struct nm_runtime *rt, struct nm_error *err)
     return nm_work_start(rt, work, err);
 }
 
-static bool on_its_way(const struct nm_runtime *rt)
-{
-    for (size_t i = 0; i < rt->n_works; i++)
-        if (rt->order[i]->batch.n_items && rt->order[i]->batch.item[0].set)
-            return true;
-    return false;
-}
-
 enum nm_status nm_sets_advance(struct nm_runtime *rt, struct nm_error *err)
 {
     if (!rt->worker->n_sets || !rt->resolved || rt->verifying)
         return NM_OK;
     if (rt->set_waiting)
         return nm_pipe_done(&rt->set_pipe) ? take(rt, err) : NM_OK;
-    if (on_its_way(rt) || (nm_boottime_ms() < rt->set_at_ms && !rt->set_more))
+    if (on_its_way(rt) || !has_room(rt) || (nm_boottime_ms() < rt->set_at_ms && !rt->set_more))
         return NM_OK;
     return ask(rt, err);
 }
