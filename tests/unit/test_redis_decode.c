@@ -159,12 +159,12 @@ static void reply__array_of_every_length_cut_anywhere(void **state)
 {
     (void)state;
     enum { N = 81 };
+    static const char content[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789abcdefghi";
     struct nm_buf text = {0};
     nm_buf_addf(&text, "*%d\r\n", N);
     for (int i = 0; i < N; i++) {
         int len = (i * 7) % N;
-        nm_buf_addf(&text, "$%d\r\n%.*s\r\n", len, len,
-                    "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789abcdefghijkl");
+        nm_buf_addf(&text, "$%d\r\n%.*s\r\n", len, len, content);
     }
     for (size_t cut = 0; cut <= text.len; cut++) {
         struct decoder d = decoder_new(text.data, text.len);
@@ -180,7 +180,51 @@ static void reply__array_of_every_length_cut_anywhere(void **state)
             assert_int_equal(string->type, NM_REPLY_STR);
             assert_int_equal(string->len, (i * 7) % N);
             assert_int_equal(strlen(string->str), string->len);
-            assert_memory_equal(string->str, "0123456789abcdef", string->len < 16 ? string->len : 16);
+            assert_memory_equal(string->str, content, string->len);
+        }
+        decoder_clear(&d);
+    }
+    nm_buf_clear(&text);
+}
+
+/* A long string that was taken between short ones lies behind the piece that those are packed into. */
+static void reply__short_strings_stay_in_their_piece(void **state)
+{
+    (void)state;
+    enum { N = 1000, LONG_ONE = 600 };
+    struct nm_buf text = {0};
+    nm_buf_addf(&text, "*%d\r\n", N);
+    for (int i = 0; i < N; i++) {
+        int len = i % 100 == 50 ? LONG_ONE : i % 41;
+        nm_buf_addf(&text, "$%d\r\n%0*d\r\n", len ? len + 3 : 3, len + 3, i);
+    }
+    struct decoder d = decoder_new(text.data, text.len);
+    const struct nm_reply *reply = decode(&d, text.len);
+    for (size_t i = 0; i < N; i++)
+        if (strtoul(nm_reply_at(reply, i)->str, NULL, 10) != i ||
+            strspn(nm_reply_at(reply, i)->str, "0123456789") != nm_reply_at(reply, i)->len)
+            fail_msg("element %zu is '%s'", i, nm_reply_at(reply, i)->str);
+    decoder_clear(&d);
+    nm_buf_clear(&text);
+}
+
+/* What looks like RESP inside of a string, wherever the string is cut. */
+static void reply__string_that_holds_resp(void **state)
+{
+    (void)state;
+    static const char inner[] = "$5\r\nabcde\r\n$5\r\nabcde\r\n*2\r\n$5\r\nabcde\r\n:1\r\n";
+    struct nm_buf text = {0};
+    nm_buf_adds(&text, "*5\r\n");
+    for (int i = 0; i < 5; i++)
+        nm_buf_addf(&text, "$%d\r\n%s%s%s\r\n", (int)(sizeof inner - 1) * 3, inner, inner, inner);
+    for (size_t cut = 0; cut <= text.len; cut++) {
+        struct decoder d = decoder_new(text.data, text.len);
+        bool whole;
+        assert_int_equal(feed(&d, cut, &whole), NM_OK);
+        const struct nm_reply *reply = whole ? &d.reply : decode(&d, text.len);
+        for (size_t i = 0; i < 5; i++) {
+            assert_int_equal(nm_reply_at(reply, i)->len, (sizeof inner - 1) * 3);
+            assert_memory_equal(nm_reply_at(reply, i)->str, inner, sizeof inner - 1);
         }
         decoder_clear(&d);
     }
@@ -252,7 +296,9 @@ static void reply__next_one_is_left_alone(void **state)
 /* ---- what is not ---- */
 
 #define SEVEN "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n"
-#define LONG  "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
+/* HOT: then there is a piece for short strings, so that the next element may be taken by the hot case. */
+#define HOT  "*2\r\n$1\r\nx\r\n"
+#define LONG "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
 
 static const struct {
     const char *text, *why;
@@ -287,12 +333,16 @@ static const struct {
     {"$ 1\r\nx\r\n", "number"},
     {"$1\r\nxy\r\n", "longer than it said"},
     {"$1\r\nx\n\r", "longer than it said"},
-    {"*1\r\n$1\r\nx\rx" LONG, "longer than it said"},
-    {"*1\r\n$20\r\n" LONG "\r\n", "longer than it said"},
-    {"*1\r\n$00\r\n\r\n" LONG, "number"}, /* what the hot case must not take */
-    {"*1\r\n$A\r\n0123456789abcdefg\r\n" LONG, "number"},
-    {"*1\r\n$:\r\n0123456789\r\n" LONG, "number"},
-    {"*1\r\n$-3\r\n" LONG, "of a string"},
+    {HOT "$1\r\nx\rx" LONG, "longer than it said"},
+    {HOT "$1\r\nxx\n" LONG, "longer than it said"},
+    {HOT "$20\r\n" LONG "\r\n", "longer than it said"},
+    {HOT "$00\r\n\r\n" LONG, "number"},
+    {HOT "$01\r\nx\r\n" LONG, "number"},
+    {HOT "$A\r\n0123456789abcdefg\r\n" LONG, "number"}, /* 'A' - '0' of them */
+    {HOT "$:\r\n0123456789\r\n" LONG, "number"},
+    {HOT "$1\n\nx\r\n" LONG, "number"},
+    {HOT "$1x\nx\r\n" LONG, "number"},
+    {HOT "$-3\r\n" LONG, "of a string"},
     {SEVEN ":1\r\n", "nested"},
     {SEVEN "*0\r\n", "nested"},
 };
@@ -370,6 +420,8 @@ int main(void)
         cmocka_unit_test(reply__binary_string_keeps_its_bytes),
         cmocka_unit_test(reply__nested_arrays_with_holes),
         cmocka_unit_test(reply__array_of_every_length_cut_anywhere),
+        cmocka_unit_test(reply__short_strings_stay_in_their_piece),
+        cmocka_unit_test(reply__string_that_holds_resp),
         cmocka_unit_test(reply__strings_are_packed),
         cmocka_unit_test(reply__one_mebibyte_and_many_elements),
         cmocka_unit_test(reply__next_one_is_left_alone),
