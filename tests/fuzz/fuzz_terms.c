@@ -3,15 +3,15 @@
  * The first byte chooses the locale, the second the limits; a line break ends the title. Held: terms keep to their
  * limits, are UTF-8 and unique, the title's come first; the same text gives the same terms again, whatever came
  * between; an excerpt takes nothing from the title's terms. */
+#include "newsmill/terms.h"
 #include "newsmill/text.h"
-#include "related/related_text.h"
 
 #include <string.h>
 
 enum { SMALL = 8 };
 
 struct terms {
-    struct rl_term *term;
+    struct nm_term *term;
     size_t n;
 };
 
@@ -21,17 +21,17 @@ static void require(bool held)
         abort();
 }
 
-static struct rl_text *new_text(size_t n_title, size_t n_excerpt)
+static struct nm_terms *new_text(size_t n_title, size_t n_excerpt)
 {
-    struct rl_text *text = NULL;
-    require(rl_text_new(n_title, n_excerpt, &text, NULL) == NM_OK);
+    struct nm_terms *text = NULL;
+    require(nm_terms_new(n_title, n_excerpt, &text, NULL) == NM_OK);
     return text;
 }
 
-static struct terms analyse(struct rl_text *text, const struct rl_source *source, struct nm_arena *arena)
+static struct terms analyse(struct nm_terms *text, const struct nm_terms_source *source, struct nm_arena *arena)
 {
     struct terms all = {0};
-    require(rl_analyse(text, source, arena, &all.term, &all.n, NULL) == NM_OK);
+    require(nm_terms_analyse(text, source, arena, &all.term, &all.n, NULL) == NM_OK);
     return all;
 }
 
@@ -39,10 +39,10 @@ static void check_terms(const struct terms *all, size_t n_title, size_t n_excerp
 {
     size_t n[2] = {0, 0};
     for (size_t i = 0; i < all->n; i++) {
-        const struct rl_term *term = &all->term[i];
-        require(term->len > 0 && term->len < RL_TERM_BYTES && term->text[term->len] == 0);
+        const struct nm_term *term = &all->term[i];
+        require(term->len > 0 && term->len < NM_TERM_BYTES && term->text[term->len] == 0);
         require(nm_text_is_utf8(term->text, term->len) && !memchr(term->text, ' ', term->len));
-        require(term->sighting <= RL_CASE_CAPITAL && (term->excerpt || n[1] == 0));
+        require(term->sighting <= NM_TERM_CASE_CAPITAL && (term->excerpt || n[1] == 0));
         n[term->excerpt]++;
         for (size_t j = 0; j < i; j++)
             require(strcmp(all->term[j].text, term->text) != 0);
@@ -54,7 +54,7 @@ static void check_same(const struct terms *some, const struct terms *all)
 {
     require(some->n <= all->n);
     for (size_t i = 0; i < some->n; i++) {
-        const struct rl_term *a = &some->term[i], *b = &all->term[i];
+        const struct nm_term *a = &some->term[i], *b = &all->term[i];
         require(a->len == b->len && memcmp(a->text, b->text, a->len) == 0);
         require(a->excerpt == b->excerpt && a->weak == b->weak && a->sighting == b->sighting);
     }
@@ -65,18 +65,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const locales[] = {"en", "ar", "da", "de", "el", "es", "fi", "fr", "hu", "it", "nb", "nl",
                                           "no", "pt", "ro", "ru", "sv", "tr", "zh", "ja", "th", "ko", ""};
-    static struct rl_text *large, *small; /* kept, as a worker does */
+    static struct nm_terms *large, *small; /* kept, as a worker does */
     if (!large) {
-        large = new_text(RL_TERMS_MAX, RL_TERMS_MAX);
+        large = new_text(NM_TERMS_MAX, NM_TERMS_MAX);
         small = new_text(SMALL, SMALL);
     }
     if (size < 2)
         return 0;
-    struct rl_text *text = data[1] % 2 ? small : large;
-    size_t limit = data[1] % 2 ? SMALL : RL_TERMS_MAX;
-    struct rl_source title = {.title = (const char *)data + 2, .title_len = size - 2};
+    struct nm_terms *text = data[1] % 2 ? small : large;
+    size_t limit = data[1] % 2 ? SMALL : NM_TERMS_MAX;
+    struct nm_terms_source title = {.title = (const char *)data + 2, .title_len = size - 2};
     title.locale = locales[data[0] % (sizeof locales / sizeof *locales)];
-    struct rl_source both = title;
+    struct nm_terms_source both = title;
     const char *line_break = memchr(title.title, '\n', title.title_len);
     if (line_break) {
         both.title_len = title.title_len = (size_t)(line_break - title.title);

@@ -5,13 +5,13 @@
  * One JSON object {title, excerpt?, locale?} a line; for each a line of [text, excerpt, sighting, weak], where sighting
  * is 0 unknown, 1 lower case, 2 capital. Exit code 1 when a line is not such an object, 2 for a usage error. */
 #define _GNU_SOURCE /* getline */
-#include "related/related_text.h"
+#include "newsmill/terms.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <yyjson.h>
 
-static bool print_terms(const struct rl_term *terms, size_t n)
+static bool print_terms(const struct nm_term *terms, size_t n)
 {
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     yyjson_mut_val *all = yyjson_mut_arr(doc);
@@ -30,28 +30,28 @@ static bool print_terms(const struct rl_term *terms, size_t n)
     return done;
 }
 
-static bool dump(struct rl_text *text, struct nm_arena *arena, const char *line, size_t len)
+static bool dump(struct nm_terms *text, struct nm_arena *arena, const char *line, size_t len)
 {
     yyjson_doc *doc = yyjson_read(line, len, 0);
     yyjson_val *root = yyjson_doc_get_root(doc), *title = yyjson_obj_get(root, "title"),
                *excerpt = yyjson_obj_get(root, "excerpt");
-    struct rl_source source = {.title = yyjson_get_str(title),
-                               .title_len = yyjson_get_len(title),
-                               .excerpt = yyjson_get_str(excerpt),
-                               .excerpt_len = yyjson_get_len(excerpt),
-                               .locale = yyjson_get_str(yyjson_obj_get(root, "locale"))};
-    struct rl_term *terms;
+    struct nm_terms_source source = {.title = yyjson_get_str(title),
+                                     .title_len = yyjson_get_len(title),
+                                     .excerpt = yyjson_get_str(excerpt),
+                                     .excerpt_len = yyjson_get_len(excerpt),
+                                     .locale = yyjson_get_str(yyjson_obj_get(root, "locale"))};
+    struct nm_term *terms;
     size_t n;
     nm_arena_reset(arena);
-    bool done =
-        yyjson_is_str(title) && rl_analyse(text, &source, arena, &terms, &n, NULL) == NM_OK && print_terms(terms, n);
+    bool done = yyjson_is_str(title) && nm_terms_analyse(text, &source, arena, &terms, &n, NULL) == NM_OK &&
+                print_terms(terms, n);
     yyjson_doc_free(doc);
     return done;
 }
 
 int main(int argc, char **argv)
 {
-    NM_AUTO(rl_text_free) struct rl_text *text = NULL;
+    NM_AUTO(nm_terms_free) struct nm_terms *text = NULL;
     NM_AUTO(free) char *line = NULL;
     struct nm_arena arena = {0};
     size_t cap = 0, n_title = 40, n_excerpt = 24;
@@ -60,11 +60,11 @@ int main(int argc, char **argv)
         n_title = strtoul(argv[1], NULL, 10);
         n_excerpt = strtoul(argv[2], NULL, 10);
     }
-    if ((argc != 1 && argc != 3) || n_title > RL_TERMS_MAX || n_excerpt > RL_TERMS_MAX) {
-        (void)fprintf(stderr, "usage: dump_terms [TITLE_TERMS EXCERPT_TERMS]; at most %d\n", RL_TERMS_MAX);
+    if ((argc != 1 && argc != 3) || n_title > NM_TERMS_MAX || n_excerpt > NM_TERMS_MAX) {
+        (void)fprintf(stderr, "usage: dump_terms [TITLE_TERMS EXCERPT_TERMS]; at most %d\n", NM_TERMS_MAX);
         return 2;
     }
-    if (rl_text_new(n_title, n_excerpt, &text, NULL) != NM_OK)
+    if (nm_terms_new(n_title, n_excerpt, &text, NULL) != NM_OK)
         return 1;
     for (ssize_t len; done && (len = getline(&line, &cap, stdin)) > 0;)
         done = dump(text, &arena, line, (size_t)len);

@@ -33,7 +33,7 @@ struct item_data {
 struct related { /* the worker's context; the options come first */
     struct rl_options options;
     struct rl_state state;
-    struct rl_text *text;
+    struct nm_terms *text;
     struct nm_buf scratch;
     struct nm_arena doc;
     struct nm_series *placed[7];
@@ -56,8 +56,8 @@ static enum nm_status related_init(void *ctx, const struct nm_deps *deps, struct
         related->placed[i] = nm_metric(deps->metrics, &placed, &outcomes[i]);
     enum nm_status status = rl_state_open(&related->state, &related->options, deps->settings, err);
     if (status == NM_OK)
-        status = rl_text_new((size_t)related->options.title_terms, (size_t)related->options.excerpt_terms,
-                             &related->text, err);
+        status = nm_terms_new((size_t)related->options.title_terms, (size_t)related->options.excerpt_terms,
+                              &related->text, err);
     return status;
 }
 
@@ -71,7 +71,7 @@ static void related_fini(void *ctx)
 {
     struct related *related = ctx;
     rl_state_close();
-    rl_text_free(related->text);
+    nm_terms_free(related->text);
     nm_buf_clear(&related->scratch);
     nm_arena_clear(&related->doc);
 }

@@ -1,6 +1,5 @@
 /* related.h - which articles belong together; private to this folder. README.md has the algorithm.
  *
- * related_text.h      from title and excerpt to terms
  * related_event.c     what comes in: an article, cut down to what linking needs
  * related_weigh.c     weights of terms, candidates among the articles that share them; pure
  * related_facet.c     from a view of the state to the bytes of a facet; pure
@@ -12,8 +11,8 @@
 
 #include "newsmill/option.h"
 #include "newsmill/redis.h"
+#include "newsmill/terms.h"
 #include "newsmill/worker.h"
-#include "related_text.h"
 
 struct rl_options { /* related.* */
     long long query_terms, postings, candidates, links, title_terms, excerpt_terms, stories, max_merges;
@@ -24,14 +23,14 @@ struct rl_options { /* related.* */
 extern const struct nm_option related_options[];
 
 enum {
-    RL_ID = 16,        /* bytes of an id in Redis                        */
-    RL_HEX = 32,       /* bytes of an id in messages                     */
-    RL_KEY = 8,        /* bytes of a term in Redis                       */
-    RL_TERMS = 128,    /* most terms of an article, title and excerpt    */
-    RL_HASH = 8,       /* bytes of the hash of what linking uses         */
-    RL_PREFIX = 96,    /* "<namespace>:{rel}:" and a NUL                 */
-    RL_WALK = 64,      /* members that one walk over a story gives       */
-    RL_SKEW_S = 86400, /* a late article finds others that are that much younger */
+    RL_ID = 16,                 /* bytes of an id in Redis                        */
+    RL_HEX = 32,                /* bytes of an id in messages                     */
+    RL_KEY = NM_TERM_KEY_BYTES, /* of a term in Redis                    */
+    RL_TERMS = 128,             /* most terms of an article, title and excerpt    */
+    RL_HASH = 8,                /* bytes of the hash of what linking uses         */
+    RL_PREFIX = 96,             /* "<namespace>:{rel}:" and a NUL                 */
+    RL_WALK = 64,               /* members that one walk over a story gives       */
+    RL_SKEW_S = 86400,          /* a late article finds others that are that much younger */
     RL_EPOCH_S = 28 * 86400,
 };
 
@@ -49,15 +48,13 @@ struct rl_article {
     int64_t at_s;   /* event time: publishedDateTime in seconds */
     int64_t quality;
     unsigned char hash[RL_HASH];  /* of title, excerpt, language and time */
-    struct rl_term *term;         /* in the batch's arena */
+    struct nm_term *term;         /* in the batch's arena */
     unsigned char (*key)[RL_KEY]; /* likewise: the same as in Redis */
     size_t n_terms;
 };
-/* The first 8 bytes of SHA-256 of a term. */
-void rl_term_key(const struct rl_term *term, unsigned char out[RL_KEY]);
 /* NM_BAD_INPUT not_json, not_object, wrong_type or date_invalid: no article/1, or its key is not its id. NM_FATAL: out
  * of memory. `doc` is reset. */
-NM_MUST_USE enum nm_status rl_read(struct rl_text *text, const struct nm_item *item, struct nm_arena *doc,
+NM_MUST_USE enum nm_status rl_read(struct nm_terms *text, const struct nm_item *item, struct nm_arena *doc,
                                    struct nm_arena *arena, struct rl_article *out, struct nm_error *err);
 
 /* A facet that was sent before Redis lost writes. *out: whether it is one of ours; then its id is out_id. NM_BAD_INPUT,
@@ -71,7 +68,7 @@ struct rl_counts { /* of one term: stories with it; of those, first seen in capi
     int64_t df, capital, lower;
 };
 /* README.md, "Weights". `stories`: ever started. weight[i] for term[i]; returns the length of the vector, or 1. */
-double rl_weigh(const struct rl_options *options, const struct rl_term *term, const struct rl_counts *counts, size_t n,
+double rl_weigh(const struct rl_options *options, const struct nm_term *term, const struct rl_counts *counts, size_t n,
                 int64_t stories, double *weight);
 
 /* An article that shares terms: the sums of squared and of plain weights of those terms. */

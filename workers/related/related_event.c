@@ -42,7 +42,7 @@ static enum nm_status take_id(const struct nm_item *item, const char *hex, struc
 }
 
 /* The first 8 bytes of SHA-256 over what decides how an article is linked. */
-static enum nm_status take_hash(const struct rl_source *source, const char *date, size_t date_len,
+static enum nm_status take_hash(const struct nm_terms_source *source, const char *date, size_t date_len,
                                 struct nm_arena *arena, unsigned char out[RL_HASH], struct nm_error *err)
 {
     const char *part[] = {source->title, source->excerpt ? source->excerpt : "", source->locale ? source->locale : "",
@@ -65,22 +65,13 @@ static enum nm_status take_hash(const struct rl_source *source, const char *date
     return NM_OK;
 }
 
-void rl_term_key(const struct rl_term *term, unsigned char out[RL_KEY])
-{
-    char hex[NM_DIGEST_BYTES];
-    unsigned char raw[RL_ID];
-    nm_digest(term->text, term->len, hex);
-    rl_id_from_hex(hex, raw);
-    memcpy(out, raw, RL_KEY);
-}
-
 static enum nm_status take_keys(struct rl_article *article, struct nm_arena *arena, struct nm_error *err)
 {
     article->key = nm_arena_alloc(arena, (article->n_terms + 1) * sizeof *article->key);
     if (!article->key)
         return nm_fail(err, NM_FATAL, "out of memory for %zu terms", article->n_terms);
     for (size_t i = 0; i < article->n_terms; i++)
-        rl_term_key(&article->term[i], article->key[i]);
+        nm_term_key(&article->term[i], article->key[i]);
     return NM_OK;
 }
 
@@ -96,12 +87,12 @@ static enum nm_status take_text(yyjson_val *root, const char *name, bool require
     return NM_OK;
 }
 
-enum nm_status rl_read(struct rl_text *text, const struct nm_item *item, struct nm_arena *doc, struct nm_arena *arena,
+enum nm_status rl_read(struct nm_terms *text, const struct nm_item *item, struct nm_arena *doc, struct nm_arena *arena,
                        struct rl_article *out, struct nm_error *err)
 {
     struct nm_article article;
     struct rl_article mine = {0};
-    struct rl_source source = {0};
+    struct nm_terms_source source = {0};
     const char *date = NULL;
     size_t date_len = 0, locale_len = 0;
     int64_t ms;
@@ -133,7 +124,7 @@ enum nm_status rl_read(struct rl_text *text, const struct nm_item *item, struct 
     if (status == NM_OK)
         status = take_hash(&source, date, date_len, doc, mine.hash, err);
     if (status == NM_OK)
-        status = rl_analyse(text, &source, arena, &mine.term, &mine.n_terms, err);
+        status = nm_terms_analyse(text, &source, arena, &mine.term, &mine.n_terms, err);
     if (status == NM_OK)
         status = take_keys(&mine, arena, err);
     if (status != NM_OK)

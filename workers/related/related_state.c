@@ -267,8 +267,8 @@ size_t rl_place(const struct rl_state *state, struct nm_pipe *pipe, int32_t part
     for (size_t i = 0; i < article->n_terms; i++) {
         nm_buf_add(scratch, article->key[i], RL_KEY);
         add_float(scratch, weight[i]);
-        enum rl_case how = article->term[i].sighting;
-        sighting[i] = how == RL_CASE_CAPITAL ? 'u' : how == RL_CASE_LOWER ? 'l' : '1';
+        enum nm_term_case how = article->term[i].sighting;
+        sighting[i] = how == NM_TERM_CASE_CAPITAL ? 'u' : how == NM_TERM_CASE_LOWER ? 'l' : '1';
     }
     nm_pipe_arg(pipe, nm_buf_str(scratch), scratch->len);
     nm_pipe_arg(pipe, sighting, article->n_terms);

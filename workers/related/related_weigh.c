@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-double rl_weigh(const struct rl_options *options, const struct rl_term *term, const struct rl_counts *counts, size_t n,
+double rl_weigh(const struct rl_options *options, const struct nm_term *term, const struct rl_counts *counts, size_t n,
                 int64_t stories, double *weight)
 {
     double total = (double)stories + options->prior_stories, most = log(1 + total), sum = 0;

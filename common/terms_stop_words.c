@@ -1,13 +1,13 @@
-/* related_stop_words.c - English words that say nothing about what an article is about.
+/* terms_stop_words.c - English words that say nothing about what an article is about.
  *
  * General words, and those that headlines are full of: news jargon, weekdays, what is left of HTML entities. Single
  * letters are not listed, they never become terms. The words are in order, for the search by halves; a test holds that.
  * Thread-safe: constant. */
-#include "related_text_internal.h"
+#include "terms_internal.h"
 
 #include <string.h>
 
-const char rl_stop_words[][RL_STOP_CHARS + 1] = {
+const char nm_terms_stop_words[][NM_TERMS_STOP_CHARS + 1] = {
     "about",    "above",     "after",     "again",      "against",  "all",       "also",      "am",         "amp",
     "an",       "and",       "any",       "are",        "aren't",   "as",        "at",        "back",       "be",
     "because",  "been",      "before",    "being",      "below",    "best",      "between",   "big",        "both",
@@ -37,14 +37,14 @@ const char rl_stop_words[][RL_STOP_CHARS + 1] = {
     "your",     "yours",     "yourself",  "yourselves", "",
 };
 
-bool rl_is_stop_word(const char *word)
+bool nm_terms_is_stop_word(const char *word)
 {
-    size_t low = 0, high = sizeof rl_stop_words / sizeof *rl_stop_words - 1;
+    size_t low = 0, high = sizeof nm_terms_stop_words / sizeof *nm_terms_stop_words - 1;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        int order = word[0] - rl_stop_words[middle][0]; /* nearly always enough */
+        int order = word[0] - nm_terms_stop_words[middle][0]; /* nearly always enough */
         if (order == 0)
-            order = strcmp(word, rl_stop_words[middle]);
+            order = strcmp(word, nm_terms_stop_words[middle]);
         if (order == 0)
             return true;
         if (order < 0)

@@ -1,9 +1,9 @@
-/* test_related_text.c - text to terms: each rule by itself, odd input, limits.
+/* test_terms.c - text to terms: each rule by itself, odd input, limits.
  *
  * Terms are shown as one line: text, then "^" capital or "_" lower case where the case of the text tells something,
  * "#" a weak number, "+" a term of the excerpt. tests/integration/test_related_terms.py compares whole titles with the
  * reference. */
-#include "related/related_text_internal.h"
+#include "terms_internal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,47 +19,47 @@ struct example {
     const char *locale, *title, *excerpt, *want;
 };
 
-static void analyse(struct rl_text *text, const struct rl_source *source, struct nm_buf *line)
+static void analyse(struct nm_terms *text, const struct nm_terms_source *source, struct nm_buf *line)
 {
     struct nm_arena arena = {0};
-    struct rl_term *terms = NULL;
+    struct nm_term *terms = NULL;
     size_t n = 0;
     nm_buf_reset(line);
-    assert_int_equal(rl_analyse(text, source, &arena, &terms, &n, NULL), NM_OK);
+    assert_int_equal(nm_terms_analyse(text, source, &arena, &terms, &n, NULL), NM_OK);
     for (size_t i = 0; i < n; i++) {
         static const char *const sightings[] = {"", "_", "^"};
         assert_int_equal(strlen(terms[i].text), terms[i].len);
-        assert_true(terms[i].len > 0 && terms[i].len < RL_TERM_BYTES);
+        assert_true(terms[i].len > 0 && terms[i].len < NM_TERM_BYTES);
         nm_buf_addf(line, "%s%s%s%s%s", i ? " " : "", terms[i].text, sightings[terms[i].sighting],
                     terms[i].weak ? "#" : "", terms[i].excerpt ? "+" : "");
     }
     nm_arena_clear(&arena);
 }
 
-static struct rl_text *new_text(size_t n_title, size_t n_excerpt)
+static struct nm_terms *new_text(size_t n_title, size_t n_excerpt)
 {
-    struct rl_text *text = NULL;
-    assert_int_equal(rl_text_new(n_title, n_excerpt, &text, NULL), NM_OK);
+    struct nm_terms *text = NULL;
+    assert_int_equal(nm_terms_new(n_title, n_excerpt, &text, NULL), NM_OK);
     return text;
 }
 
 static void check_limited(size_t n_title, size_t n_excerpt, const struct example *examples, size_t n)
 {
-    struct rl_text *text = new_text(n_title, n_excerpt);
+    struct nm_terms *text = new_text(n_title, n_excerpt);
     struct nm_buf line = {0};
     for (size_t i = 0; i < n; i++) {
-        struct rl_source source = {.title = examples[i].title,
-                                   .title_len = strlen(examples[i].title),
-                                   .excerpt = examples[i].excerpt,
-                                   .excerpt_len = examples[i].excerpt ? strlen(examples[i].excerpt) : 0,
-                                   .locale = examples[i].locale};
+        struct nm_terms_source source = {.title = examples[i].title,
+                                         .title_len = strlen(examples[i].title),
+                                         .excerpt = examples[i].excerpt,
+                                         .excerpt_len = examples[i].excerpt ? strlen(examples[i].excerpt) : 0,
+                                         .locale = examples[i].locale};
         analyse(text, &source, &line);
         if (strcmp(nm_buf_str(&line), examples[i].want) != 0)
             print_message("title: '%s'\n", examples[i].title);
         assert_string_equal(nm_buf_str(&line), examples[i].want);
     }
     nm_buf_clear(&line);
-    rl_text_free(text);
+    nm_terms_free(text);
 }
 
 static void check(const struct example *examples, size_t n)
@@ -146,14 +146,14 @@ static void english__stop_words_are_all_found(void **state)
 {
     (void)state;
     size_t n = 0;
-    for (; rl_stop_words[n][0]; n++) {
-        assert_true(rl_is_stop_word(rl_stop_words[n]));
-        assert_true(strlen(rl_stop_words[n]) <= RL_STOP_CHARS);
+    for (; nm_terms_stop_words[n][0]; n++) {
+        assert_true(nm_terms_is_stop_word(nm_terms_stop_words[n]));
+        assert_true(strlen(nm_terms_stop_words[n]) <= NM_TERMS_STOP_CHARS);
     }
     assert_int_equal(n, 238);
     static const char *const others[] = {"", "a", "aa", "ferry", "abou", "aboutt", "zz", "yourselve", "\xff"};
     for (size_t i = 0; i < N(others); i++)
-        assert_false(rl_is_stop_word(others[i]));
+        assert_false(nm_terms_is_stop_word(others[i]));
 }
 
 static void english__wire_prefixes(void **state)
@@ -245,10 +245,10 @@ static void stems__every_language_has_one(void **state)
     (void)state;
     static const char locales[][3] = {"ar", "da", "de", "el", "en", "es", "fi", "fr", "hu", "it",
                                       "nb", "nl", "nn", "no", "pt", "ro", "ru", "sv", "tr"};
-    assert_int_equal(N(locales), RL_LANGUAGES);
+    assert_int_equal(N(locales), NM_TERMS_LANGUAGES);
     for (size_t i = 0; i < N(locales); i++) {
         struct example example = {locales[i], "12", NULL, "12#"};
-        assert_int_equal(rl_language(locales[i]), (int)i);
+        assert_int_equal(nm_terms_language(locales[i]), (int)i);
         check(&example, 1);
     }
 }
@@ -256,14 +256,14 @@ static void stems__every_language_has_one(void **state)
 /* As many bytes as `unit` gives in 64 KB, as title and as excerpt; the terms go into line. */
 static void analyse_repeated(const char *locale, const char *unit, size_t limit, struct nm_buf *line)
 {
-    struct rl_text *text = new_text(limit, limit);
+    struct nm_terms *text = new_text(limit, limit);
     struct nm_buf bytes = {0};
     while (bytes.len < 65536)
         nm_buf_adds(&bytes, unit);
-    struct rl_source source = {bytes.data, bytes.len, bytes.data, bytes.len, locale};
+    struct nm_terms_source source = {bytes.data, bytes.len, bytes.data, bytes.len, locale};
     analyse(text, &source, line);
     nm_buf_clear(&bytes);
-    rl_text_free(text);
+    nm_terms_free(text);
 }
 
 static void hostile__repeats(void **state)
@@ -300,14 +300,14 @@ static void hostile__repeats(void **state)
 static void hostile__marks(void **state)
 {
     (void)state;
-    struct rl_text *text = new_text(40, 24);
+    struct nm_terms *text = new_text(40, 24);
     struct nm_buf bytes = {0}, line = {0};
     for (int dense = 0; dense < 2; dense++) {
         nm_buf_reset(&bytes);
         nm_buf_adds(&bytes, dense ? "\u6771" : "b");
         for (int i = 0; i < 2000; i++)
             nm_buf_adds(&bytes, i % 2 ? "\u0327" : "\u0345"); /* classes 202 and 240 */
-        struct rl_source source = {bytes.data, bytes.len, NULL, 0, "xx"};
+        struct nm_terms_source source = {bytes.data, bytes.len, NULL, 0, "xx"};
         analyse(text, &source, &line);
         size_t base = dense ? 3 : 1;
         assert_int_equal(line.len, base + 31 * 2);
@@ -316,52 +316,52 @@ static void hostile__marks(void **state)
     }
     nm_buf_clear(&bytes);
     nm_buf_clear(&line);
-    rl_text_free(text);
+    nm_terms_free(text);
 }
 
 static void limits__bytes_that_are_read(void **state)
 {
     (void)state;
-    struct rl_text *text = new_text(40, 24);
+    struct nm_terms *text = new_text(40, 24);
     struct nm_buf title = {0}, excerpt = {0}, line = {0};
-    while (title.len < RL_TITLE_BYTES - 1)
+    while (title.len < NM_TERMS_TITLE_BYTES - 1)
         nm_buf_adds(&title, " ");
     nm_buf_adds(&title, "\u00e9\u00e9 lost");
-    while (excerpt.len < RL_EXCERPT_BYTES - 5)
+    while (excerpt.len < NM_TERMS_EXCERPT_BYTES - 5)
         nm_buf_adds(&excerpt, " ");
     nm_buf_adds(&excerpt, "ferry lost");
-    struct rl_source source = {title.data, title.len, excerpt.data, excerpt.len, "xx"};
+    struct nm_terms_source source = {title.data, title.len, excerpt.data, excerpt.len, "xx"};
     analyse(text, &source, &line);
     assert_string_equal(nm_buf_str(&line), "ferry+"); /* half of a character is none */
     nm_buf_clear(&title);
     nm_buf_clear(&excerpt);
     nm_buf_clear(&line);
-    rl_text_free(text);
+    nm_terms_free(text);
 }
 
 static void limits__most_terms(void **state)
 {
     (void)state;
-    struct rl_text *text = new_text(RL_TERMS_MAX, RL_TERMS_MAX);
+    struct nm_terms *text = new_text(NM_TERMS_MAX, NM_TERMS_MAX);
     struct nm_buf bytes = {0}, line = {0};
     for (int i = 0; i < 700; i++)
         nm_buf_addf(&bytes, "q%d ", i);
-    struct rl_source source = {bytes.data, bytes.len, bytes.data, bytes.len, "xx"};
+    struct nm_terms_source source = {bytes.data, bytes.len, bytes.data, bytes.len, "xx"};
     analyse(text, &source, &line);
     assert_non_null(strstr(nm_buf_str(&line), " q63 q64+ "));
     assert_non_null(strstr(nm_buf_str(&line), " q127+"));
     assert_null(strstr(nm_buf_str(&line), "q128"));
     nm_buf_clear(&bytes);
     nm_buf_clear(&line);
-    rl_text_free(text);
+    nm_terms_free(text);
 }
 
 /* Every character between two letters, so both ways: that of characters known to be in normal form, and the other. */
 static void chars__normal_form_agrees_with_utf8proc(void **state)
 {
     (void)state;
-    struct rl_chars chars;
-    rl_chars_init(&chars);
+    struct nm_terms_chars chars;
+    nm_terms_chars_init(&chars);
     for (int32_t code = 1; code < 0x30000; code++) {
         char in[16] = "a";
         if (code == '\\' || (code >= 0xd800 && code < 0xe000) || code == 0x2018 || code == 0x2019 || code == 0x2bc ||
@@ -370,7 +370,7 @@ static void chars__normal_form_agrees_with_utf8proc(void **state)
         size_t len = 1 + (size_t)utf8proc_encode_char(code, (utf8proc_uint8_t *)in + 1);
         in[len++] = 'o';
         utf8proc_uint8_t *want = utf8proc_NFKC((const utf8proc_uint8_t *)in);
-        assert_int_equal(rl_chars_read(&chars, in, len, NULL), NM_OK);
+        assert_int_equal(nm_terms_chars_read(&chars, in, len, NULL), NM_OK);
         size_t at = 0;
         for (size_t i = 0; i < chars.n; i++) {
             utf8proc_uint8_t bytes[4];
@@ -381,7 +381,7 @@ static void chars__normal_form_agrees_with_utf8proc(void **state)
         assert_int_equal(want[at], 0);
         free(want);
     }
-    rl_chars_clear(&chars);
+    nm_terms_chars_clear(&chars);
 }
 
 int main(void)

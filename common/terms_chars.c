@@ -1,10 +1,10 @@
-/* related_chars.c - UTF-8 to characters in normal form NFKC, each with its class.
+/* terms_chars.c - UTF-8 to characters in normal form NFKC, each with its class.
  *
  * Most texts hold only characters that NFKC leaves alone whatever stands beside them; one look at each finds that out.
  * For the others utf8proc has the mappings. What it does not get to do is put combining marks in order: it does so by
  * insertion, quadratic in the length of a run, and a run may be as long as the text. Here long runs are sorted by
  * counting. Thread-safe: all state is the caller's. */
-#include "related_text_internal.h"
+#include "terms_internal.h"
 
 #include <string.h>
 #include <utf8proc.h>
@@ -68,12 +68,12 @@ static bool is_odd_digit(int32_t code)
 
 static unsigned classify(int32_t code)
 {
-    unsigned dense = code >= 0xe00 && is_dense(code) ? RL_DENSE : RL_WORD;
+    unsigned dense = code >= 0xe00 && is_dense(code) ? NM_TERMS_DENSE : NM_TERMS_WORD;
     if (code == '.' || code == '\'' || code == '&')
-        return RL_INNER;
+        return NM_TERMS_INNER;
     switch (utf8proc_category(code)) {
     case UTF8PROC_CATEGORY_LU:
-        return dense | RL_UPPER;
+        return dense | NM_TERMS_UPPER;
     case UTF8PROC_CATEGORY_LL:
     case UTF8PROC_CATEGORY_LT:
     case UTF8PROC_CATEGORY_LM:
@@ -81,31 +81,31 @@ static unsigned classify(int32_t code)
     case UTF8PROC_CATEGORY_NL:
         return dense;
     case UTF8PROC_CATEGORY_ND:
-        return dense | RL_DIGIT;
+        return dense | NM_TERMS_DIGIT;
     case UTF8PROC_CATEGORY_NO:
-        return dense | (is_odd_digit(code) ? RL_DIGIT : 0);
+        return dense | (is_odd_digit(code) ? NM_TERMS_DIGIT : 0);
     case UTF8PROC_CATEGORY_MN:
     case UTF8PROC_CATEGORY_MC:
     case UTF8PROC_CATEGORY_ME:
-        return RL_MARK;
+        return NM_TERMS_MARK;
     default: /* letters in black circles and squares are symbols, but have the property Uppercase */
-        return (code >= 0x1f150 && code <= 0x1f169) || (code >= 0x1f170 && code <= 0x1f189) ? RL_UPPER : 0;
+        return (code >= 0x1f150 && code <= 0x1f169) || (code >= 0x1f170 && code <= 0x1f189) ? NM_TERMS_UPPER : 0;
     }
 }
 
-unsigned rl_class(const struct rl_chars *chars, int32_t code)
+unsigned nm_terms_class(const struct nm_terms_chars *chars, int32_t code)
 {
-    return code < RL_TABLED ? chars->tabled[code] : classify(code);
+    return code < NM_TERMS_TABLED ? chars->tabled[code] : classify(code);
 }
 
-int32_t rl_lower(int32_t code)
+int32_t nm_terms_lower(int32_t code)
 {
     if (code < 0x80)
         return code >= 'A' && code <= 'Z' ? code - 'A' + 'a' : code;
     return utf8proc_tolower(code);
 }
 
-bool rl_is_white(int32_t code)
+bool nm_terms_is_white(int32_t code)
 {
     if (code < 0x80)
         return code == ' ' || (code >= 9 && code <= 13) || (code >= 0x1c && code <= 0x1f);
@@ -113,19 +113,19 @@ bool rl_is_white(int32_t code)
            code == 0x2029 || code == 0x202f || code == 0x205f || code == 0x3000;
 }
 
-bool rl_is_decimal(int32_t code)
+bool nm_terms_is_decimal(int32_t code)
 {
     return code < 0x80 ? code >= '0' && code <= '9' : utf8proc_category(code) == UTF8PROC_CATEGORY_ND;
 }
 
-void rl_chars_init(struct rl_chars *chars)
+void nm_terms_chars_init(struct nm_terms_chars *chars)
 {
-    *chars = (struct rl_chars){0};
-    for (int32_t code = 0; code < RL_TABLED; code++)
+    *chars = (struct nm_terms_chars){0};
+    for (int32_t code = 0; code < NM_TERMS_TABLED; code++)
         chars->tabled[code] = (uint8_t)classify(code);
 }
 
-void rl_chars_clear(struct rl_chars *chars)
+void nm_terms_chars_clear(struct nm_terms_chars *chars)
 {
     free(chars->code);
     free(chars->spare);
@@ -143,7 +143,7 @@ static bool resize(void *piece, size_t size)
     return bigger != NULL;
 }
 
-static enum nm_status reserve(struct rl_chars *chars, size_t n, struct nm_error *err)
+static enum nm_status reserve(struct nm_terms_chars *chars, size_t n, struct nm_error *err)
 {
     if (n <= chars->cap)
         return NM_OK;
@@ -158,7 +158,7 @@ static enum nm_status reserve(struct rl_chars *chars, size_t n, struct nm_error 
 }
 
 /* True: NFKC changes nothing. `code` has room for len. */
-static bool decode(struct rl_chars *chars, const char *text, size_t len)
+static bool decode(struct nm_terms_chars *chars, const char *text, size_t len)
 {
     const utf8proc_uint8_t *at = (const utf8proc_uint8_t *)text, *end = at + len;
     int32_t *out = chars->code;
@@ -180,7 +180,7 @@ static bool decode(struct rl_chars *chars, const char *text, size_t len)
 }
 
 /* Compatibility decomposition of `code` into `spare`; n becomes its length. */
-static enum nm_status decompose(struct rl_chars *chars, struct nm_error *err)
+static enum nm_status decompose(struct nm_terms_chars *chars, struct nm_error *err)
 {
     size_t n = 0, n_in = chars->n;
     for (size_t i = 0; i < n_in; i++) {
@@ -234,7 +234,7 @@ static void counting_sort(int32_t *run, size_t n, int32_t *room)
 }
 
 /* Marks of each run in the order of their classes, equal ones as they came. `code` is free to be used. */
-static void order_marks(struct rl_chars *chars)
+static void order_marks(struct nm_terms_chars *chars)
 {
     for (size_t i = 0; i < chars->n; i++) {
         size_t start = i;
@@ -249,7 +249,7 @@ static void order_marks(struct rl_chars *chars)
 
 /* Composes what is in `spare`. utf8proc takes the vowel U+11A7 for "no final consonant" and would lose it behind a
  * Hangul syllable, so each begins a piece of its own; no character composes with it. */
-static void compose(struct rl_chars *chars)
+static void compose(struct nm_terms_chars *chars)
 {
     int32_t *code = chars->spare;
     size_t n = 0;
@@ -265,7 +265,7 @@ static void compose(struct rl_chars *chars)
     chars->n = n;
 }
 
-static enum nm_status normalize(struct rl_chars *chars, struct nm_error *err)
+static enum nm_status normalize(struct nm_terms_chars *chars, struct nm_error *err)
 {
     enum nm_status s = decompose(chars, err);
     if (s != NM_OK)
@@ -279,7 +279,7 @@ static enum nm_status normalize(struct rl_chars *chars, struct nm_error *err)
 }
 
 /* Spellings that mean the same become one, and every character gets its class. */
-static void finish(struct rl_chars *chars)
+static void finish(struct nm_terms_chars *chars)
 {
     size_t n = 0;
     unsigned seen = 0;
@@ -289,7 +289,7 @@ static void finish(struct rl_chars *chars)
             continue;
         if (code == 0x2018 || code == 0x2019 || code == 0x2bc)
             code = '\'';
-        unsigned class = rl_class(chars, code);
+        unsigned class = nm_terms_class(chars, code);
         chars->code[n] = code;
         chars->class[n++] = (uint8_t) class;
         seen |= class;
@@ -298,7 +298,7 @@ static void finish(struct rl_chars *chars)
     chars->seen = seen;
 }
 
-enum nm_status rl_chars_read(struct rl_chars *chars, const char *text, size_t len, struct nm_error *err)
+enum nm_status nm_terms_chars_read(struct nm_terms_chars *chars, const char *text, size_t len, struct nm_error *err)
 {
     enum nm_status s = reserve(chars, len, err);
     chars->n = 0;
