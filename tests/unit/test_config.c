@@ -127,7 +127,8 @@ static void value__reals_are_digits_and_a_point(void **state)
 {
     (void)state;
     static const struct config_case cases[] = {
-        {.text = "demo: {share: 1e-1}", .want = "t.yaml:1:15: error: demo.share is '1e-1', not a number such as 0.25\n"},
+        {.text = "demo: {share: 1e-1}",
+         .want = "t.yaml:1:15: error: demo.share is '1e-1', not a number such as 0.25\n"},
         {.text = "demo: {share: .5}", .want = "t.yaml:1:15: error: demo.share is '.5', not a number such as 0.25\n"},
         {.text = "demo: {share: 1.}", .want = "t.yaml:1:15: error: demo.share is '1.', not a number such as 0.25\n"},
         {.text = "demo: {share: nan}", .want = "t.yaml:1:15: error: demo.share is 'nan', not a number such as 0.25\n"},

@@ -270,9 +270,10 @@ static enum nm_status publish_reported(void *ctx, struct nm_batch *batch, struct
     return NM_OK;
 }
 
-static const struct nm_input inputs[] = {{.stream = NM_NORMALIZED, .schema = "article", .version = 1},
-                                         {.stream = NM_FACETS, .schema = "facet", .version = 1},
-                                         {.stream = NM_RECORDS, .schema = "record", .version = 1, .when = NM_AFTER_LOSS}};
+static const struct nm_input inputs[] = {
+    {.stream = NM_NORMALIZED, .schema = "article", .version = 1},
+    {.stream = NM_FACETS, .schema = "facet", .version = 1},
+    {.stream = NM_RECORDS, .schema = "record", .version = 1, .when = NM_AFTER_LOSS}};
 static const enum nm_stream outputs[] = {NM_RECORDS, NM_FACETS};
 static struct nm_script *const scripts[] = {&pb_apply_script, &pb_card_script, &pb_lists_script, &pb_mark_script,
                                             &pb_back_script};
