@@ -1,0 +1,232 @@
+/* test_related.c - the pure parts of related: weights, candidates, facets, what comes in. */
+#include "related/related.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const struct rl_options defaults = {.prior_stories = 5000,
+                                           .rarity_exponent = 1.5,
+                                           .name_span = 0.4,
+                                           .excerpt_weight = 0.4,
+                                           .gate = 1.6,
+                                           .candidates = 8};
+
+static void assert_near(double is, double wanted)
+{
+    if (fabs(is - wanted) > 1e-9)
+        fail_msg("%.12g is not %.12g", is, wanted);
+}
+
+/* A term that nobody had is 1; the rest follows the formula. */
+static void weigh__follows_the_formula(void **state)
+{
+    (void)state;
+    struct nm_term term[5] = {{.text = "new", .len = 3},
+                              {.text = "often", .len = 5},
+                              {.text = "Name", .len = 4},
+                              {.text = "2031", .len = 4, .weak = true},
+                              {.text = "below", .len = 5, .excerpt = true}};
+    struct rl_counts counts[5] = {{0}, {.df = 120, .lower = 120}, {.df = 3, .capital = 3}, {0}, {0}};
+    double weight[5];
+    double norm = rl_weigh(&defaults, term, counts, 5, 1000, weight);
+    assert_near(weight[0], 1);
+    double often = pow(log(1 + 6000.0 / 120) / log(6001), 1.5) * (1 + 0.4 * (0.5 / 121 - 0.5));
+    assert_near(weight[1], often);
+    double name = pow(log(1 + 6000.0 / 3) / log(6001), 1.5) * (1 + 0.4 * (3.5 / 4 - 0.5));
+    assert_near(weight[2], name);
+    assert_near(weight[3], 0.5);
+    assert_near(weight[4], 0.4);
+    assert_near(norm, sqrt(1 + often * often + name * name + 0.25 + 0.16));
+    assert_near(rl_weigh(&defaults, term, counts, 0, 0, weight), 1);
+}
+
+static void ids_of(unsigned char id[][RL_ID], size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        memset(id[i], 0, RL_ID);
+        id[i][0] = (unsigned char)(i * 7);
+        id[i][15] = (unsigned char)i;
+    }
+}
+
+static void candidates__sum_up_and_the_best_come_first(void **state)
+{
+    (void)state;
+    enum { N = 40 };
+    unsigned char id[N][RL_ID];
+    struct nm_arena arena = {0};
+    struct rl_candidates table;
+    ids_of(id, N);
+    assert_int_equal(rl_candidates_init(&table, N, &arena, NULL), NM_OK);
+    for (size_t i = 0; i < N; i++)
+        for (size_t k = 0; k <= i; k++)
+            rl_candidates_add(&table, id[i], 0.5);
+    assert_int_equal(table.n, N);
+    size_t n = rl_candidates_best(&table, &defaults, 1);
+    assert_int_equal(n, 8);
+    for (size_t i = 0; i < n; i++) {
+        assert_memory_equal(table.slot[i].id, id[N - 1 - i], RL_ID);
+        assert_near(table.slot[i].dot, 0.25 * (double)(N - i));
+        assert_near(table.slot[i].shared, 0.5 * (double)(N - i));
+    }
+    nm_arena_clear(&arena);
+}
+
+static void candidates__that_cannot_be_similar_are_left_out(void **state)
+{
+    (void)state;
+    unsigned char id[3][RL_ID];
+    struct nm_arena arena = {0};
+    struct rl_candidates table;
+    ids_of(id, 3);
+    assert_int_equal(rl_candidates_init(&table, 3, &arena, NULL), NM_OK);
+    rl_candidates_add(&table, id[0], 0.2); /* 0.2 / 2 * 0.2 / 1.6 */
+    rl_candidates_add(&table, id[1], 0.9); /* 0.9 / 2 * 0.9 / 1.6 = 0.25 */
+    rl_candidates_add(&table, id[2], 0.6); /* 0.6 / 2 * 0.6 / 1.6 = 0.11 */
+    assert_int_equal(rl_candidates_best(&table, &defaults, 2), 1);
+    assert_memory_equal(table.slot[0].id, id[1], RL_ID);
+    struct rl_options open = defaults;
+    open.gate = 0;
+    assert_int_equal(rl_candidates_init(&table, 3, &arena, NULL), NM_OK);
+    rl_candidates_add(&table, id[2], 0.6);
+    assert_int_equal(rl_candidates_best(&table, &open, 2), 1);
+    nm_arena_clear(&arena);
+}
+
+static void facet__has_its_members_in_order(void **state)
+{
+    (void)state;
+    struct nm_arena arena = {0};
+    struct nm_buf scratch = {0};
+    char id[RL_ID], story[RL_ID], links[2 * (RL_ID + 4)];
+    const char *text;
+    size_t len;
+    float scores[2] = {0.64123f, 0.5f};
+    memset(id, 0x0f, sizeof id);
+    memset(story, 0xa1, sizeof story);
+    for (size_t i = 0; i < 2; i++) {
+        memset(links + i * (RL_ID + 4), (int)i + 1, RL_ID);
+        memcpy(links + i * (RL_ID + 4) + RL_ID, &scores[i], 4);
+    }
+    struct rl_view view = {.id = id,
+                           .story = story,
+                           .lead = id,
+                           .size = 3,
+                           .revision = 1933740143100000,
+                           .links = links,
+                           .n_links = 2,
+                           .shown = links,
+                           .n_shown = 1};
+    assert_int_equal(rl_facet(&view, &scratch, &arena, &text, &len, NULL), NM_OK);
+    assert_string_equal(
+        text,
+        "{\"id\":\"0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f\",\"facet\":\"related\",\"revision\":1933740143100000,\"data\":"
+        "{\"story\":{\"id\":\"a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1\",\"lead\":\"0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f\","
+        "\"size\":3},\"related\":[{\"id\":\"01010101010101010101010101010101\",\"score\":0.6412}],"
+        "\"links\":[{\"id\":\"01010101010101010101010101010101\",\"score\":0.6412},"
+        "{\"id\":\"02020202020202020202020202020202\",\"score\":0.5}]}}");
+    assert_int_equal(len, strlen(text));
+    view.gone = true;
+    assert_int_equal(rl_facet(&view, &scratch, &arena, &text, &len, NULL), NM_OK);
+    assert_string_equal(text, "{\"id\":\"0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f\",\"facet\":\"related\","
+                              "\"revision\":1933740143100000,\"data\":null}");
+    nm_buf_clear(&scratch);
+    nm_arena_clear(&arena);
+}
+
+#define STR(text, n) ((struct nm_reply){.str = (text), .len = (n), .type = NM_REPLY_STR})
+
+/* What the scripts do not write is no view, whatever lies in Redis. */
+static void view__is_checked(void **state)
+{
+    (void)state;
+    static const char id[] = "0123456789abcdef", links[] = "0123456789abcdef....";
+    const struct nm_reply good[7] = {STR(id, 16),  STR(id, 16),    STR(id, 16), STR("2", 1),
+                                     STR("99", 2), STR(links, 20), STR("", 0)};
+    const struct nm_reply bad[7] = {STR(id, 15), STR(id, 15),    STR(id, 1),   STR("x", 1),
+                                    STR("", 0),  STR(links, 19), STR(links, 7)};
+    struct nm_reply element[7];
+    struct nm_reply reply = {.element = element, .len = 7, .type = NM_REPLY_ARRAY};
+    struct rl_view view;
+    memcpy(element, good, sizeof good);
+    assert_true(rl_view_read(&reply, &view));
+    assert_int_equal(view.size, 2);
+    assert_int_equal(view.revision, 99);
+    assert_int_equal(view.n_links, 1);
+    assert_false(view.gone);
+    for (size_t i = 0; i < 7; i++) {
+        memcpy(element, good, sizeof good);
+        element[i] = bad[i];
+        assert_false(rl_view_read(&reply, &view));
+    }
+    memcpy(element, good, sizeof good);
+    reply.len = 5;
+    assert_false(rl_view_read(&reply, &view));
+    assert_false(rl_view_read(&(struct nm_reply){.str = "", .type = NM_REPLY_NIL}, &view));
+}
+
+#define KEY           "136ab291632faf53215323ed8744d7a4"
+#define ARTICLE(more) "{\"id\":\"" KEY "\",\"revision\":7,\"sourceTime\":1" more "}"
+#define WHOLE                                                                                                          \
+    ",\"quality\":86,\"title\":\"Ferry Sonnblick aground\",\"locale\":\"en\",\"publishedDateTime\":"                   \
+    "\"2031-04-12T05:30:00Z\""
+
+static void read__takes_articles_and_refuses_the_rest(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value, *key, *code;
+    } cases[] = {
+        {ARTICLE(WHOLE), KEY, NULL},
+        {ARTICLE(",\"retracted\":true"), KEY, NULL},
+        {ARTICLE(WHOLE), "136ab291632faf53215323ed8744d7a5", "wrong_type"},
+        {"{", KEY, "not_json"},
+        {"[]", KEY, "not_object"},
+        {ARTICLE(",\"title\":\"x\",\"publishedDateTime\":\"2031-04-12T05:30:00Z\""), KEY, "wrong_type"},
+        {ARTICLE(",\"quality\":1001,\"title\":\"x\",\"publishedDateTime\":\"2031-04-12T05:30:00Z\""), KEY,
+         "wrong_type"},
+        {ARTICLE(",\"quality\":1,\"publishedDateTime\":\"2031-04-12T05:30:00Z\""), KEY, "wrong_type"},
+        {ARTICLE(",\"quality\":1,\"title\":\"x\",\"publishedDateTime\":\"yesterday\""), KEY, "date_invalid"},
+        {ARTICLE(",\"quality\":1,\"title\":\"x\",\"excerpt\":7,\"publishedDateTime\":\"2031-04-12\""), KEY,
+         "wrong_type"},
+    };
+    struct nm_terms *terms = NULL;
+    struct nm_arena doc = {0}, arena = {0};
+    assert_int_equal(nm_terms_new(40, 24, &terms, NULL), NM_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct nm_item item = {
+            .key = cases[i].key, .key_len = 32, .value = cases[i].value, .value_len = strlen(cases[i].value)};
+        struct rl_article article = {0};
+        struct nm_error err = {0};
+        enum nm_status status = rl_read(terms, &item, &doc, &arena, &article, &err);
+        assert_int_equal(status, cases[i].code ? NM_BAD_INPUT : NM_OK);
+        assert_string_equal(err.code, cases[i].code ? cases[i].code : "");
+        assert_int_equal(article.retracted, i == 1);
+        if (i == 0) {
+            assert_int_equal(article.n_terms, 3);
+            assert_int_equal(article.at_s, 1933738200);
+            assert_int_equal(article.quality, 86);
+        }
+    }
+    nm_terms_free(terms);
+    nm_arena_clear(&doc);
+    nm_arena_clear(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(weigh__follows_the_formula),
+        cmocka_unit_test(candidates__sum_up_and_the_best_come_first),
+        cmocka_unit_test(candidates__that_cannot_be_similar_are_left_out),
+        cmocka_unit_test(facet__has_its_members_in_order),
+        cmocka_unit_test(view__is_checked),
+        cmocka_unit_test(read__takes_articles_and_refuses_the_rest),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
