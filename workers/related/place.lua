@@ -34,7 +34,7 @@ local function move()
   call('HSET', mk, 'q', quality, 'r', ARGV[3])
 end
 
--- ---- candidates: {sim, time, id, story} ----
+-- ---- candidates: {sim, time, id, id of the story} ----
 
 local function hint(other, dot, shared)
   local hk = key('h', other)
@@ -70,8 +70,7 @@ local function candidates()
       if not o[1] and not o[4] then
         hint(other, dot, shared)
       elseif t and ts - t <= p.window then
-        local s = story_of(o[1])
-        if s then found[#found + 1] = {similarity(dot, shared, tonumber(o[3]), t), t, other, s} end
+        found[#found + 1] = {similarity(dot, shared, tonumber(o[3]), t), t, other, root(o[1])}
       end
     end
   end
@@ -85,11 +84,11 @@ end
 -- {score, centroid's part, story}, best first; `old` is compared whatever was found.
 local function ranked(found, old)
   local by, list = {}, {}
-  local function group(s)
-    local g = by[s.id]
+  local function group(sid)
+    local g = by[sid]
     if not g then
-      g = {s = s, sum = 0, n = 0, best = 0}
-      by[s.id] = g
+      g = {id = sid, sum = 0, n = 0, best = 0}
+      by[sid] = g
       list[#list + 1] = g
     end
     return g
@@ -101,19 +100,21 @@ local function ranked(found, old)
   end
   table.sort(list, function(a, b)
     if a.sum ~= b.sum then return a.sum > b.sum end
-    return a.s.id < b.s.id
+    return a.id < b.id
   end)
   for i = #list, p.stories + 1, -1 do
-    by[list[i].s.id] = nil
+    by[list[i].id] = nil
     list[i] = nil
   end
-  if old and not old.ended and old.n > 0 then group(old) end
+  if old and not old.ended and old.n > 0 then group(old.id) end
   local out = {}
-  for i, g in ipairs(list) do
-    local s = g.s
-    local fade = p.story_half > 0 and 0.5 ^ (math.max(0, ts - s.last) / p.story_half) or 1
-    local cs = fade * dot_of(w, s.c) / (norm * length(s.c))
-    out[i] = {fade * p.alpha * g.best + (1 - p.alpha) * cs, cs, s}
+  for _, g in ipairs(list) do
+    local s = story(g.id)
+    if s then
+      local fade = p.story_half > 0 and 0.5 ^ (math.max(0, ts - s.last) / p.story_half) or 1
+      local cs = fade * dot_of(w, centroid(s)) / (norm * length(s.c))
+      out[#out + 1] = {fade * p.alpha * g.best + (1 - p.alpha) * cs, cs, s}
+    end
   end
   table.sort(out, function(a, b)
     if a[1] ~= b[1] then return a[1] > b[1] end
@@ -157,8 +158,9 @@ local MOVES = 500 -- members that one script moves
 
 -- The loser's members go over, the best ones now; a story that loses its name points to the other for good.
 local function merge(win, lose)
-  for t, x in pairs(lose.c) do win.c[t] = (win.c[t] or 0) + x end
-  prune(win.c)
+  local c = centroid(win)
+  for t, x in pairs(centroid(lose)) do c[t] = (c[t] or 0) + x end
+  prune(c)
   local list = key('z', lose.id)
   local best = call('ZREVRANGE', list, 0, MOVES - 1, 'WITHSCORES')
   local add, moved = {}, {}
@@ -209,7 +211,7 @@ local function links_of(found, sid)
   local links, out = {}, {}
   for _, x in ipairs(found) do
     local score = x[1]
-    if x[4].id == sid or x[4].into and root(x[4].id) == sid then score = score + p.boost * (1 - score) end
+    if root(x[4]) == sid then score = score + p.boost * (1 - score) end
     if score >= p.link then links[#links + 1] = {score, x[2], x[3]} end
   end
   table.sort(links, better)

@@ -99,9 +99,13 @@ local function story(sid)
   stories[sid] = h[1] and {
     id = sid, n = tonumber(h[1]), first = tonumber(h[2]), last = tonumber(h[3]), lead = h[4], rest = h[5] or '',
     rn = tonumber(h[6] or '0'), v = h[7], was = h[4],
-    c = read_vector(call('GET', key('c', sid)) or '', 1),
   }
   return stories[sid]
+end
+
+local function centroid(s)
+  if not s.c then s.c = read_vector(call('GET', key('c', s.id)) or '', 1) end
+  return s.c
 end
 
 local function story_of(m_story) return m_story and story(root(m_story)) end
@@ -174,8 +178,9 @@ local function save_stories(article)
       s.lead = call('ZREVRANGE', key('z', s.id), 0, 0)[1] or s.lead
       s.v = revision
       local c = {}
-      for t, x in pairs(s.c) do c[#c + 1] = t .. pack('<f', x) end
-      call('SET', key('c', s.id), table.concat(c), 'EX', p.story_ttl)
+      for t, x in pairs(s.c or {}) do c[#c + 1] = t .. pack('<f', x) end
+      if s.c then call('SET', key('c', s.id), table.concat(c), 'EX', p.story_ttl)
+      else call('EXPIRE', key('c', s.id), p.story_ttl) end
       if now - s.rn > 86400 then
         if s.n > 1 then enter('r' .. s.id, revision) end
         s.rn = now
@@ -268,6 +273,7 @@ local function take_out(id, m, stays)
   local v, f, df = call('GET', key('v', id)) or '', m.f or '', df_key(m.t)
   local w, order = read_vector(v, 2)
   local s = story_of(m.s)
+  local c = s and centroid(s)
   for i, t in ipairs(order) do
     if not stays[t] then call('ZREM', key('p', t), id) end
     local how = sub(f, i, i)
@@ -275,9 +281,9 @@ local function take_out(id, m, stays)
       lower(df, t)
       if how ~= '1' then lower(df, how .. t) end
     end
-    if s and s.c[t] then
-      s.c[t] = s.c[t] - w[t]
-      if s.c[t] < 1e-6 then s.c[t] = nil end
+    if c and c[t] then
+      c[t] = c[t] - w[t]
+      if c[t] < 1e-6 then c[t] = nil end
     end
   end
   call('DEL', key('v', id), key('l', id))
