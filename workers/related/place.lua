@@ -19,10 +19,6 @@ local function take_postings_back()
   end
 end
 
-local function renew_ttl()
-  for _, kind in ipairs({'m', 'v', 'l'}) do call('EXPIRE', key(kind, id), p.article_ttl) end
-end
-
 -- Only what orders the members is another one.
 local function move()
   local s = story_of(m.s)
@@ -232,12 +228,13 @@ local function place(old)
   s = s or start_story()
   local how = join(s)
   local sid = p.merge > 0 and bridge(list, s.id) or s.id
-  call('DEL', mk)
+  if m.gone then call('HDEL', mk, 'gone') end
   call('HSET', mk, 's', sid, 'f', how, 't', ts, 'n', ARGV[6], 'h', ARGV[8], 'q', quality, 'r', ARGV[3])
-  call('SET', key('v', id), '1' .. ARGV[9])
+  call('EXPIRE', mk, p.article_ttl)
+  call('SET', key('v', id), '1' .. ARGV[9], 'EX', p.article_ttl)
   local links = links_of(found, sid)
-  if links ~= '' then call('SET', key('l', id), links) end
-  renew_ttl()
+  if links ~= '' then call('SET', key('l', id), links, 'EX', p.article_ttl) end
+  placed = {id, sid, links}
   return is_new
 end
 

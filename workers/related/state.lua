@@ -98,7 +98,7 @@ local function story(sid)
   local h = call('HMGET', key('s', sid), 'n', 'first', 'last', 'lead', 'rest', 'rn', 'v')
   stories[sid] = h[1] and {
     id = sid, n = tonumber(h[1]), first = tonumber(h[2]), last = tonumber(h[3]), lead = h[4], rest = h[5] or '',
-    rn = tonumber(h[6] or '0'), v = h[7], was = h[4],
+    rn = tonumber(h[6] or '0'), v = h[7], was = h[4], had_rest = h[5],
   }
   return stories[sid]
 end
@@ -151,9 +151,15 @@ end
 
 local function enter(entry, score) call('ZADD', out_key, score, entry) end
 
+-- The best members: the lead, and those that it shows.
+local function top(s)
+  if not s.top then s.top = call('ZREVRANGE', key('z', s.id), 0, p.max_related) end
+  return s.top
+end
+
 -- The members of a story whose lead changed: who is shown at once, the rest by a walk, once a minute at most.
 local function lead_changed(s)
-  for _, id in ipairs(call('ZREVRANGE', key('z', s.id), 0, p.max_related)) do send(id) end
+  for _, id in ipairs(top(s)) do send(id) end
   if s.n > p.max_related + 1 then
     local walked = tonumber(call('HGET', key('s', s.id), 'wt') or '0')
     call('HDEL', key('s', s.id), 'w+')
@@ -175,7 +181,8 @@ local function save_stories(article)
     if s.n <= 0 then end_story(s) end
     if not s.ended and not s.into then
       local sk = key('s', s.id)
-      s.lead = call('ZREVRANGE', key('z', s.id), 0, 0)[1] or s.lead
+      s.top = nil
+      s.lead = top(s)[1] or s.lead
       s.v = revision
       local c = {}
       for t, x in pairs(s.c or {}) do c[#c + 1] = t .. pack('<f', x) end
@@ -186,7 +193,7 @@ local function save_stories(article)
         s.rn = now
       end
       call('HSET', sk, 'v', revision, 'n', s.n, 'first', s.first, 'last', s.last, 'lead', s.lead, 'rn', s.rn)
-      if s.rest ~= '' then call('HSET', sk, 'rest', s.rest) else call('HDEL', sk, 'rest') end
+      if s.rest ~= '' then call('HSET', sk, 'rest', s.rest) elseif s.had_rest then call('HDEL', sk, 'rest') end
       call('EXPIRE', sk, p.story_ttl)
       call('EXPIRE', key('z', s.id), p.story_ttl)
       if s.was ~= s.lead then
@@ -226,7 +233,7 @@ end
 -- Who a lead shows, each with the score of the link between the two, whichever came later.
 local function shown_by(s, links)
   local ids, missing, score = {}, {}, {}
-  for _, id in ipairs(call('ZREVRANGE', key('z', s.id), 0, p.max_related)) do
+  for _, id in ipairs(top(s)) do
     if id ~= s.lead and #ids < p.max_related then
       ids[#ids + 1] = id
       score[id] = score_in(links, id)
@@ -248,12 +255,19 @@ end
 
 -- The facet of an article, from state alone: id, story, lead, size, revision, links, shown. Of a retracted one only its
 -- id and revision. False: it is not known.
+local placed -- {id, story, links} of the article that this script placed
+
 local function view(id)
-  local m = call('HMGET', key('m', id), 's', 'gone')
-  if m[2] then return {id, '', '', 0, m[2], '', ''} end
-  local s = story_of(m[1])
+  local s, links
+  if placed and placed[1] == id then
+    s, links = story_of(placed[2]), placed[3]
+  else
+    local m = call('HMGET', key('m', id), 's', 'gone')
+    if m[2] then return {id, '', '', 0, m[2], '', ''} end
+    s = story_of(m[1])
+    links = s and call('GET', key('l', id)) or ''
+  end
   if not s then return false end
-  local links = call('GET', key('l', id)) or ''
   return {id, s.id, s.lead, s.n, s.v, links, s.lead == id and shown_by(s, links) or ''}
 end
 
