@@ -43,16 +43,19 @@ static int add_parts(const struct hp_view *view, char *out, size_t size)
 size_t hp_facet(const char *id, const struct hp_view *view, char out[HP_FACET_BYTES])
 {
     char as_of[NM_TIME_TEXT_BYTES], next[NM_TIME_TEXT_BYTES] = "", parts[200];
-    int len = snprintf(out, HP_FACET_BYTES, "{\"id\":\"%s\",\"facet\":\"heat\",\"revision\":%" PRId64 ",\"data\":", id,
+    int more,
+        len = snprintf(out, HP_FACET_BYTES, "{\"id\":\"%s\",\"facet\":\"heat\",\"revision\":%" PRId64 ",\"data\":", id,
                        view->revision);
-    if (view->emit == HP_TOMBSTONE)
-        return (size_t)(len + snprintf(out + len, HP_FACET_BYTES - (size_t)len, "null}"));
+    if (view->emit == HP_TOMBSTONE) {
+        more = snprintf(out + len, HP_FACET_BYTES - (size_t)len, "null}");
+        return (size_t)len + (size_t)more;
+    }
     nm_time_format(view->as_of_s * 1000, as_of);
     if (view->next_s)
         nm_time_format(view->next_s * 1000, next);
     (void)add_parts(view, parts, sizeof parts);
-    len +=
+    more =
         snprintf(out + len, HP_FACET_BYTES - (size_t)len, "{\"heat\":%" PRId64 ",\"asOf\":\"%s\",\"parts\":%s%s%s%s}}",
                  view->heat, as_of, parts, *next ? ",\"next\":\"" : "", next, *next ? "\"" : "");
-    return (size_t)len;
+    return (size_t)len + (size_t)more;
 }

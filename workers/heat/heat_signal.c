@@ -85,7 +85,7 @@ static enum nm_status check_names(const struct reading *r, struct nm_arena *doc)
         names[n++] = name;
     }
     if (size > FEW)
-        qsort(names, n, sizeof *names, by_name);
+        qsort(names, n, sizeof(yyjson_val *), by_name);
     for (size_t i = 1; size > FEW && i < n; i++)
         if (by_name(&names[i - 1], &names[i]) == 0)
             return twice(r->err, names[i]);

@@ -238,9 +238,9 @@ static enum nm_status place(struct related *related, struct nm_batch *batch, str
                    counts, &stories);
     double norm = rl_weigh(&related->options, data->article.term, counts, n, stories, weight);
     enum nm_status status = find(related, batch, data, weight, norm, &found, &n_found, err);
+    struct rl_placement placement = {&data->article, weight, norm, found.slot, n_found};
     if (status == NM_OK)
-        data->command = rl_place(&related->state, batch->pipe, item->partition, &data->article, weight, norm, &found,
-                                 n_found, &related->scratch);
+        data->command = rl_place(&related->state, batch->pipe, item->partition, &placement, &related->scratch);
     return status;
 }
 
@@ -410,7 +410,7 @@ const struct nm_worker related_worker = {
     .outputs = outputs,
     .n_outputs = 1,
     .scripts = scripts,
-    .n_scripts = sizeof scripts / sizeof *scripts,
+    .n_scripts = 7,
     .sets = &rl_out,
     .n_sets = 1,
     .follows_step = 1,

@@ -129,10 +129,16 @@ size_t rl_ask(const struct rl_state *state, const struct rl_options *options, st
 /* The counters of all terms, from two replies. */
 void rl_counts_read(const struct nm_reply *present, const struct nm_reply *before, size_t n, struct rl_counts *counts,
                     int64_t *stories);
+struct rl_placement {
+    const struct rl_article *article;
+    const double *weight; /* of its terms */
+    double norm;
+    const struct rl_candidate *found; /* n_found of them */
+    size_t n_found;
+};
 /* Trip 2. */
-size_t rl_place(const struct rl_state *state, struct nm_pipe *pipe, int32_t partition, const struct rl_article *article,
-                const double *weight, double norm, const struct rl_candidates *found, size_t n_found,
-                struct nm_buf *scratch);
+size_t rl_place(const struct rl_state *state, struct nm_pipe *pipe, int32_t partition,
+                const struct rl_placement *placement, struct nm_buf *scratch);
 size_t rl_retract(const struct rl_state *state, struct nm_pipe *pipe, int32_t partition,
                   const struct rl_article *article);
 /* Starts a script of the sets: KEYS prefix, ARGV partition; n further arguments follow. */

@@ -248,37 +248,49 @@ static void spare_id(const struct rl_article *article, unsigned char out[RL_ID])
     rl_id_from_hex(hex, out);
 }
 
-size_t rl_place(const struct rl_state *state, struct nm_pipe *pipe, int32_t partition, const struct rl_article *article,
-                const double *weight, double norm, const struct rl_candidates *found, size_t n_found,
-                struct nm_buf *scratch)
+static void add_terms(struct nm_pipe *pipe, const struct rl_placement *placement, struct nm_buf *scratch)
 {
-    unsigned char spare[RL_ID];
+    const struct rl_article *article = placement->article;
     char sighting[RL_TERMS];
+    nm_buf_reset(scratch);
+    for (size_t i = 0; i < article->n_terms; i++) {
+        enum nm_term_case how = article->term[i].sighting;
+        nm_buf_add(scratch, article->key[i], RL_KEY);
+        add_float(scratch, placement->weight[i]);
+        sighting[i] = how == NM_TERM_CASE_CAPITAL ? 'u' : how == NM_TERM_CASE_LOWER ? 'l' : '1';
+    }
+    nm_pipe_arg(pipe, nm_buf_str(scratch), scratch->len);
+    nm_pipe_arg(pipe, sighting, article->n_terms);
+}
+
+static void add_candidates(struct nm_pipe *pipe, const struct rl_placement *placement, struct nm_buf *scratch)
+{
+    nm_buf_reset(scratch);
+    for (size_t i = 0; i < placement->n_found; i++) {
+        const struct rl_candidate *found = &placement->found[i];
+        nm_buf_add(scratch, found->id, RL_ID);
+        add_float(scratch, found->dot);
+        add_float(scratch, found->shared);
+    }
+    nm_pipe_arg(pipe, nm_buf_str(scratch), scratch->len);
+}
+
+size_t rl_place(const struct rl_state *state, struct nm_pipe *pipe, int32_t partition,
+                const struct rl_placement *placement, struct nm_buf *scratch)
+{
+    const struct rl_article *article = placement->article;
+    unsigned char spare[RL_ID];
     size_t index = rl_call(state, pipe, &rl_place_script, partition, 10);
     spare_id(article, spare);
     nm_pipe_arg(pipe, article->id, RL_ID);
     nm_pipe_int(pipe, article->revision);
     nm_pipe_arg(pipe, spare, RL_ID);
     nm_pipe_int(pipe, article->at_s);
-    add_real(pipe, norm);
+    add_real(pipe, placement->norm);
     nm_pipe_int(pipe, article->quality);
     nm_pipe_arg(pipe, article->hash, RL_HASH);
-    nm_buf_reset(scratch);
-    for (size_t i = 0; i < article->n_terms; i++) {
-        nm_buf_add(scratch, article->key[i], RL_KEY);
-        add_float(scratch, weight[i]);
-        enum nm_term_case how = article->term[i].sighting;
-        sighting[i] = how == NM_TERM_CASE_CAPITAL ? 'u' : how == NM_TERM_CASE_LOWER ? 'l' : '1';
-    }
-    nm_pipe_arg(pipe, nm_buf_str(scratch), scratch->len);
-    nm_pipe_arg(pipe, sighting, article->n_terms);
-    nm_buf_reset(scratch);
-    for (size_t i = 0; i < n_found; i++) {
-        nm_buf_add(scratch, found->slot[i].id, RL_ID);
-        add_float(scratch, found->slot[i].dot);
-        add_float(scratch, found->slot[i].shared);
-    }
-    nm_pipe_arg(pipe, nm_buf_str(scratch), scratch->len);
+    add_terms(pipe, placement, scratch);
+    add_candidates(pipe, placement, scratch);
     if (!nm_buf_ok(scratch))
         pipe->request.oom = true;
     return index;

@@ -1,6 +1,7 @@
 /* related_weigh.c - how much a term says, and who shares what it says. See README.md, "Weights" and "Candidates". */
 #include "related.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -75,11 +76,12 @@ static bool is_better(const struct rl_candidate *a, const struct rl_candidate *b
 /* Few are kept of many: each goes into its place among the best so far. */
 size_t rl_candidates_best(struct rl_candidates *table, const struct rl_options *options, double norm)
 {
-    struct rl_candidate best[64];
+    struct rl_candidate best[64] = {0};
     size_t most = (size_t)options->candidates, n = 0;
+    assert(most > 0 && most <= sizeof best / sizeof *best);
     for (size_t i = 0; i <= table->mask; i++) {
         const struct rl_candidate *c = &table->slot[i];
-        if (!c->id || !may_be_similar(c, options, norm) || (n == most && !is_better(c, &best[n - 1])))
+        if (!c->id || !may_be_similar(c, options, norm) || (n == most && !is_better(c, &best[most - 1])))
             continue;
         size_t at = n < most ? n++ : n - 1;
         for (; at > 0 && is_better(c, &best[at - 1]); at--)
