@@ -7,6 +7,8 @@
  * A struct nm_config owns one arena; entries and nodes point into it. Threads: nothing is shared. */
 #include "config_internal.h"
 
+#include <assert.h>
+#include <stddef.h>
 #include <string.h>
 
 extern char **environ; /* POSIX has it in no header */
@@ -175,4 +177,27 @@ enum nm_status nm_config_apply(struct nm_config *config, const struct nm_option 
     if (status != NM_OK)
         nm_options_clear(options, ctx);
     return status;
+}
+
+struct number {
+    long long whole;
+    double real;
+};
+
+enum nm_status nm_config_number(struct nm_config *config, const char *name, double *out, struct nm_error *err)
+{
+    const struct nm_option *option = nm_name_find(config->tables, name);
+    assert(option && (option->type == NM_OPT_INT || option->type == NM_OPT_REAL));
+    struct number value = {0};
+    struct nm_option row = *option;
+    row.offset = row.type == NM_OPT_INT ? offsetof(struct number, whole) : offsetof(struct number, real);
+    struct nm_problems problems = {0};
+    struct nm_report report = {.problems = &problems, .path = config->path};
+    bool given = false, good = nm_config_store(config, &row, &value, &given, &report);
+    nm_problems_clear(&problems);
+    if (!good || !given)
+        return nm_fail(err, report.oom ? NM_FATAL : NM_CONFIG, "%s has no valid value; 'newsmill check' says why",
+                       name);
+    *out = row.type == NM_OPT_INT ? (double)value.whole : value.real;
+    return NM_OK;
 }

@@ -52,6 +52,11 @@ NM_DEFINE_CLEANUP(struct nm_config, nm_config_free)
 NM_MUST_USE enum nm_status nm_config_apply(struct nm_config *config, const struct nm_option *options, void *ctx,
                                            struct nm_problems *problems, struct nm_error *err);
 
+/* The value of one option (NM_OPT_INT or NM_OPT_REAL) of any table, for a program that shows another program's options:
+ * loaded with that one's name, workers.NAME holds. NM_CONFIG: the value is not valid; a name that is none is a bug. */
+NM_MUST_USE enum nm_status nm_config_number(struct nm_config *config, const char *name, double *out,
+                                            struct nm_error *err);
+
 /* Every option of every table with its value and where it came from (default, file:line, workers.NAME file:line,
  * environment NAME, --set). json: an array of {name, value, source, type, default, help}. Secrets print as ***. */
 void nm_config_print(struct nm_config *config, bool json, FILE *out);

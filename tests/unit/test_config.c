@@ -525,6 +525,29 @@ static void print__json_has_typed_values(void **state)
     json_decref(all);
 }
 
+static void number__of_any_table_as_the_program_has_it(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *name;
+        double want;
+    } cases[] = {
+        {"demo:\n", "demo.waitMs", 20},
+        {"demo.waitMs: 7\n", "demo.waitMs", 7},
+        {"demo:\n", "demo.count", 8}, /* of its own */
+        {"demo:\n", "demo.share", 0.5},
+        {"demo.share: 1\nworkers: {alpha: {demo: {share: 0.25}}}\n", "demo.share", 0.25},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        NM_AUTO(nm_config_free) struct nm_config *config = NULL;
+        NM_AUTO(free) char *shown = load_case(&(struct config_case){.text = cases[i].text}, &config);
+        double value = -1;
+        assert_string_equal(shown, "");
+        assert_int_equal(nm_config_number(config, cases[i].name, &value, NULL), NM_OK);
+        assert_true(value >= cases[i].want && value <= cases[i].want);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -546,6 +569,7 @@ int main(void)
         cmocka_unit_test(apply__a_field_of_the_wrong_size_is_refused),
         cmocka_unit_test(file__problems_name_the_path),
         cmocka_unit_test(file__is_read_with_the_linked_tables),
+        cmocka_unit_test(number__of_any_table_as_the_program_has_it),
         cmocka_unit_test(print__text_names_value_and_source),
         cmocka_unit_test(print__json_has_typed_values),
     };

@@ -42,25 +42,8 @@ struct tail {
 static enum nm_status read_id(struct tail *tail, const char *text, struct nm_error *err)
 {
     struct nm_error why = {0};
-    struct nm_url *url = NULL;
-
-    if (!text)
-        return NM_OK;
-    if (nm_is_article_id(text, strlen(text))) {
-        (void)snprintf(tail->id, sizeof tail->id, "%s", text);
-        return NM_OK;
-    }
-    url = malloc(sizeof *url);
-    if (!url)
-        return nm_fail(err, NM_FATAL, "out of memory");
-    enum nm_status status = nm_url_canonical(text, strlen(text), false, url, &why);
-    if (status == NM_OK)
-        nm_article_id(url->text, url->len, tail->id);
-    else
-        status = nm_fail(err, NM_CONFIG, "--id: '%.100s' is neither an article id (32 hex digits) nor a URL: %.120s",
-                         text, why.msg);
-    free(url);
-    return status;
+    enum nm_status status = text ? nm_tool_id(text, tail->id, &why) : NM_OK;
+    return status == NM_OK ? NM_OK : nm_fail(err, status, "--id: %s", why.msg);
 }
 
 static enum nm_status read_from(struct tail *tail, const char *text, struct nm_error *err)

@@ -8,9 +8,11 @@
 #include "consume.h"
 
 #include "ask.h"
+#include "newsmill/worker.h"
 #include "tool.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define ASK_SOON_MS  500
 #define ASK_LATER_MS 5000
@@ -74,16 +76,17 @@ static enum nm_status make_spans(struct nm_consume *consume, int64_t deadline_ms
 
     if (status != NM_OK)
         return status;
-    bool one = plan->from == NM_FROM_OFFSET;
-    if (one && (plan->partition < 0 || plan->partition >= n))
-        return nm_fail(err, NM_CONFIG, "%s has the partitions 0 to %d, not %d", plan->topic, n - 1, plan->partition);
+    int32_t only = plan->key ? nm_partition_of(plan->key, strlen(plan->key), n) : plan->partition;
+    bool one = plan->from == NM_FROM_OFFSET || plan->key;
+    if (one && (only < 0 || only >= n))
+        return nm_fail(err, NM_CONFIG, "%s has the partitions 0 to %d, not %d", plan->topic, n - 1, only);
     consume->span = calloc((size_t)n + 1, sizeof *consume->span);
     if (!consume->span)
         return nm_fail(err, NM_FATAL, "out of memory");
     consume->n_spans = one ? 1 : (size_t)n;
     for (size_t i = 0; i < consume->n_spans; i++) {
         struct nm_span *span = &consume->span[i];
-        span->partition = one ? plan->partition : (int32_t)i;
+        span->partition = one ? only : (int32_t)i;
         status = nm_ask_ends(consume->rk, plan->topic, span->partition, deadline_ms, &span->oldest, &span->end, err);
         if (status != NM_OK)
             return status;

@@ -20,6 +20,7 @@ struct nm_plan {
     int64_t last;      /* FROM_LAST: that many before the end of each partition        */
     int32_t partition; /* FROM_OFFSET: this partition only,                            */
     int64_t offset;    /* from this offset                                             */
+    const char *key;   /* not FROM_OFFSET: only the partition of this key; NULL: all   */
     bool to_end;
 };
 

@@ -102,6 +102,27 @@ enum nm_status nm_tool_configure(struct nm_tool *tool, const struct nm_args *arg
     return NM_OK;
 }
 
+enum nm_status nm_tool_id(const char *text, char out[NM_ID_BYTES], struct nm_error *err)
+{
+    struct nm_error why = {0};
+
+    if (nm_is_article_id(text, strlen(text))) {
+        (void)snprintf(out, NM_ID_BYTES, "%s", text);
+        return NM_OK;
+    }
+    struct nm_url *url = malloc(sizeof *url);
+    if (!url)
+        return nm_fail(err, NM_FATAL, "out of memory");
+    enum nm_status status = nm_url_canonical(text, strlen(text), false, url, &why);
+    if (status == NM_OK)
+        nm_article_id(url->text, url->len, out);
+    else
+        status = nm_fail(err, NM_CONFIG, "'%.100s' is neither an article id (32 hex digits) nor a URL: %.120s", text,
+                         why.msg);
+    free(url);
+    return status;
+}
+
 #define N_COMMANDS 8
 
 static const struct nm_command *const commands[N_COMMANDS] = {

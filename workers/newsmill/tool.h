@@ -9,6 +9,7 @@
 #include "newsmill/clock.h"
 #include "newsmill/config.h"
 #include "newsmill/settings.h"
+#include "newsmill/url.h"
 
 #include <stdint.h>
 
@@ -46,6 +47,9 @@ NM_MUST_USE enum nm_status nm_tool_configure(struct nm_tool *tool, const struct 
 
 /* True after SIGINT or SIGTERM. A second one ends the process with exit code 1. */
 bool nm_tool_stopped(void);
+
+/* An article id (32 hex digits) as it is, or that of a URL. NM_CONFIG: neither; the message does not name the flag. */
+NM_MUST_USE enum nm_status nm_tool_id(const char *text, char out[NM_ID_BYTES], struct nm_error *err);
 
 /* Writes to stdout. NM_FATAL with an empty message: the reader went away (EPIPE), which is no failure. */
 NM_MUST_USE enum nm_status nm_tool_write(const char *text, size_t len, struct nm_error *err);
