@@ -1,4 +1,4 @@
-"""`newsmill explain` on a real Kafka and a real Redis, beside running workers: what it says is what lies on
+"""`newsmill explain` and `newsmill stories` on a real Kafka and a real Redis, beside running workers: what they say is what lies on
 the streams and in Redis, read here without newsmill's code."""
 
 import hashlib
@@ -202,8 +202,61 @@ def test_what_workers_do_not_write_is_said_and_not_believed(world):
         client.hset(prefix + b"s:" + bytes.fromhex(document(world, ident(2))["story"]["id"]), "lead", b"?")
     assert "story" not in document(world, ident(3))
     assert "story" not in document(world, ident(2))
+    done = tool("stories", "-c", world.config)
+    assert done.returncode == 0 and "1 stories have not the form that related writes" in done.stderr
 
 
 def test_usage(world):
     assert explain(world, "no-url", code=2) == ""
     assert tool("explain", "-c", world.config).returncode == 2
+    assert tool("stories", "-c", world.config, "--hot", "--new").returncode == 2
+
+
+def test_far_back_on_its_stream(new_namespace):
+    """Behind more messages than are read at first; nobody has put it into Redis."""
+    space = new_namespace(partitions=1).create_topics()
+    space.produce("normalized", [message(space, article(1, 1000, title="Ferry aground")), message(space, article(1, 900))])
+    space.produce("normalized", [message(space, article(n, 1000)) for n in range(2, 21000)])
+    found = document(space, ident(1))
+    assert (found["article"]["title"], found["article"]["from"]) == ("Ferry aground", "stream")
+    assert found["published"]["reason"] == "no_record" and "story" not in found
+    assert document(space, ident(30000), code=3)["state"] == "unknown"
+
+
+# ---- stories
+
+def rows(space, *args):
+    done = tool("stories", "-c", space.config, "--format", "json", *args, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_stories_are_those_of_redis(world):
+    state = stories.load(world)
+    found = rows(world)
+    assert {row["id"]: row["size"] for row in found} == {name.hex(): int(f[b"n"]) for name, f in state.story.items()}
+    assert {row["lead"] for row in found} == {f[b"lead"].hex() for f in state.story.values()}
+    assert (found[0]["lead"], found[0]["quality"], found[0]["title"]) == (ident(2), 95, FERRY[1][1])  # 95 and 2 * 10
+    assert "heat" not in found[0]
+    put_facets(world, facet(4, "heat", 5_000_000, {"heat": 900, "asOf": AT.format(9), "parts": []}))
+    settle_all(world)
+    first, second = rows(world, "--limit", "2")
+    assert (first["lead"], first["heat"], second["lead"]) == (ident(4), 900, ident(2))
+    newest_first = [row["last"] for row in rows(world, "--new")]
+    assert newest_first == sorted(newest_first, reverse=True) and len(newest_first) == len(found)
+    lines = tool("stories", "-c", world.config, check=True, env={"COLUMNS": "160"}).stdout.splitlines()
+    assert lines[0].split() == ["size", "heat", "quality", "age", "title", "story"]
+    assert lines[1].split()[:3] == ["1", "900", "50"] and OTHERS[0][1] in lines[1]
+
+
+def test_many_stories_and_none(new_namespace):
+    space = new_namespace()
+    assert rows(space) == []
+    with space.redis.client() as client, client.pipeline() as pipe:
+        for n in range(3000):
+            key = f"{space.name}:{{rel}}:s:".encode() + n.to_bytes(16, "big")
+            if n % 3:
+                pipe.hset(key, mapping={"n": 1 + n % 7, "first": n, "last": n, "lead": n.to_bytes(16, "big")})
+            else:
+                pipe.hset(key, "into", b"0" * 16)  # merged
+        pipe.execute()
+    assert [row["id"] for row in rows(space, "--new", "--limit", "100")] == [ident(n) for n in range(2999, 0, -1) if n % 3][:100]

@@ -123,11 +123,11 @@ enum nm_status nm_tool_id(const char *text, char out[NM_ID_BYTES], struct nm_err
     return status;
 }
 
-#define N_COMMANDS 9
+#define N_COMMANDS 10
 
 static const struct nm_command *const commands[N_COMMANDS] = {
-    &nm_streams_command, &nm_load_command, &nm_wait_command,  &nm_ps_command,      &nm_tail_command,
-    &nm_explain_command, &nm_dead_command, &nm_check_command, &nm_options_command,
+    &nm_streams_command, &nm_load_command,    &nm_wait_command, &nm_ps_command,    &nm_tail_command,
+    &nm_explain_command, &nm_stories_command, &nm_dead_command, &nm_check_command, &nm_options_command,
 };
 
 static void print_overview(FILE *out)
