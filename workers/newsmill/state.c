@@ -187,7 +187,7 @@ static void take_part(struct nm_state *state, enum nm_part part, const struct nm
         good = json_is_object(out->story);
     } else if (good && len > 0 && part == NM_PART_HEAT) {
         number.str = rest;
-        number.len = len;
+        number.len = (uint32_t)(len < 32 ? len : 32); /* longer is no number */
         out->heat = nm_reply_int(&number, INT64_MIN);
         out->has_heat = good = out->heat != INT64_MIN;
     }
