@@ -202,8 +202,26 @@ def test_what_workers_do_not_write_is_said_and_not_believed(world):
         client.hset(prefix + b"s:" + bytes.fromhex(document(world, ident(2))["story"]["id"]), "lead", b"?")
     assert "story" not in document(world, ident(3))
     assert "story" not in document(world, ident(2))
+    with world.redis.client() as client:
+        client.hset(prefix + b"m:" + bytes.fromhex(ident(4)), mapping={"t": 2**63 - 1, "q": -2**63})
+    assert "story" not in document(world, ident(4))
     done = tool("stories", "-c", world.config)
-    assert done.returncode == 0 and "1 stories have not the form that related writes" in done.stderr
+    assert done.returncode == 0 and "1 story has not the form that related writes" in done.stderr
+
+
+def test_a_key_of_another_type_ends_it(world):
+    with world.redis.client() as client:
+        client.delete(key := f"{world.name}:{{rel}}:v:".encode() + bytes.fromhex(ident(3)))
+        client.rpush(key, "x")
+    done = tool("explain", "-c", world.config, ident(3))
+    assert (done.returncode, done.stdout) == (1, "") and "WRONGTYPE" in done.stderr
+
+
+def test_redis_or_kafka_away(world):
+    assert tool("explain", "-c", world.config, ident(2), "--set", "redis.url=redis://127.0.0.1:1/0").returncode == 1
+    assert tool("stories", "-c", world.config, "--set", "redis.url=redis://127.0.0.1:1/0").returncode == 1
+    done = tool("explain", "-c", world.config, ident(2), "--set", "kafka.brokers=127.0.0.1:1")
+    assert done.returncode == 1 and "kafka.brokers: 127.0.0.1:1" in done.stderr
 
 
 def test_usage(world):

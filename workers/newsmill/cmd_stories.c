@@ -104,8 +104,8 @@ static enum nm_status read_stories(struct list *list, struct nm_error *err)
     for (size_t i = 0; status == NM_OK && i < list->n_page; i++) {
         const struct nm_reply *fields = nm_pipe_reply(pipe, i), *lead = nm_reply_at(fields, 2);
         struct nm_best_row row = list->page[i];
-        row.size = nm_reply_int(nm_reply_at(fields, 0), -1);
-        row.last_s = nm_reply_int(nm_reply_at(fields, 1), -1);
+        row.size = nm_state_number(nm_reply_at(fields, 0), 1, NM_MEMBERS_MOST);
+        row.last_s = nm_state_number(nm_reply_at(fields, 1), 0, NM_LAST_SECOND);
         if (nm_reply_at(fields, 3)->type != NM_REPLY_NIL || nm_reply_at(fields, 0)->type == NM_REPLY_NIL)
             continue; /* a pointer, or it expired meanwhile */
         if (row.size < 1 || row.last_s < 0 || lead->type != NM_REPLY_STR || lead->len != 16) {
@@ -123,7 +123,7 @@ static void take_lead(const struct nm_reply *heat, const struct nm_reply *qualit
 {
     struct nm_reply number = *heat;
 
-    row->quality = nm_reply_int(quality, INT64_MIN);
+    row->quality = nm_state_number(quality, -NM_QUALITY_MOST, NM_QUALITY_MOST);
     row->has_quality = row->quality != INT64_MIN;
     if (heat->type != NM_REPLY_STR || heat->len <= 16)
         return;
@@ -321,8 +321,8 @@ static enum nm_status stories_command(struct nm_tool *tool, const struct nm_args
     if (status == NM_OK && list.n_seen == 0)
         (void)fprintf(stderr, "newsmill: namespace %s has no stories\n", tool->settings.ns);
     if (status == NM_OK && list.n_broken)
-        (void)fprintf(stderr, "newsmill: %zu stories have not the form that related writes and are left out\n",
-                      list.n_broken);
+        (void)fprintf(stderr, "newsmill: %zu %s not the form that related writes, left out\n", list.n_broken,
+                      list.n_broken == 1 ? "story has" : "stories have");
     free(list.best.row);
     free(list.page);
     nm_state_close(&list.state);

@@ -54,7 +54,7 @@ static void row(struct nm_buf *out, const char *label, const char *fmt, ...)
 
 static const char *title_of(const json_t *object)
 {
-    return has(object, "title") ? text(object, "title") : "(its title is not known)";
+    return *text(object, "title") ? text(object, "title") : "(its title is not known)";
 }
 
 static void add_parts(const json_t *parts, struct nm_buf *out)

@@ -58,6 +58,12 @@ void nm_id_to_raw(const char *hex, unsigned char out[NM_RAW_ID])
         out[i] = (unsigned char)(digit(hex[2 * i]) << 4 | digit(hex[2 * i + 1]));
 }
 
+int64_t nm_state_number(const struct nm_reply *reply, int64_t min, int64_t max)
+{
+    int64_t value = nm_reply_int(reply, INT64_MIN);
+    return value >= min && value <= max ? value : INT64_MIN;
+}
+
 /* ---- commands ---- */
 
 static enum nm_status exec(struct nm_state *state, struct nm_error *err)
@@ -136,8 +142,8 @@ static void take_member(struct nm_state *state, const struct nm_reply *fields, s
     out->gone = nm_reply_at(fields, 5)->type == NM_REPLY_STR;
     if (out->gone || story->type != NM_REPLY_STR)
         return;
-    out->at_s = nm_reply_int(nm_reply_at(fields, 1), -1);
-    out->quality = nm_reply_int(nm_reply_at(fields, 3), INT64_MIN);
+    out->at_s = nm_state_number(nm_reply_at(fields, 1), 0, NM_LAST_SECOND);
+    out->quality = nm_state_number(nm_reply_at(fields, 3), -NM_QUALITY_MOST, NM_QUALITY_MOST);
     out->norm = norm->type == NM_REPLY_STR ? strtod(norm->str, NULL) : 0;
     out->linked =
         story->len == NM_RAW_ID && out->at_s >= 0 && out->quality != INT64_MIN && isfinite(out->norm) && out->norm > 0;
@@ -223,17 +229,16 @@ enum nm_status nm_state_articles(struct nm_state *state, struct nm_known *known,
 
 /* ---- stories ---- */
 
-static const char *const story_fields[] = {"into", "n", "first", "last", "lead", "rest"};
+static const char *const story_fields[] = {"into", "n", "last", "lead", "rest"};
 
 static void take_story(struct nm_state *state, const struct nm_reply *fields, const struct nm_reply *centroid,
                        struct nm_story *out)
 {
-    const struct nm_reply *lead = nm_reply_at(fields, 4), *rest = nm_reply_at(fields, 5);
+    const struct nm_reply *lead = nm_reply_at(fields, 3), *rest = nm_reply_at(fields, 4);
     char name[NM_ID_BYTES];
 
-    out->n = nm_reply_int(nm_reply_at(fields, 1), -1);
-    out->first_s = nm_reply_int(nm_reply_at(fields, 2), -1);
-    out->last_s = nm_reply_int(nm_reply_at(fields, 3), -1);
+    out->n = nm_state_number(nm_reply_at(fields, 1), 1, NM_MEMBERS_MOST);
+    out->last_s = nm_state_number(nm_reply_at(fields, 2), 0, NM_LAST_SECOND);
     out->has_lead = lead->type == NM_REPLY_STR && lead->len == NM_RAW_ID;
     out->moving = rest->type == NM_REPLY_STR && rest->len > 0;
     out->there = out->n > 0 && out->last_s >= 0;
@@ -254,7 +259,7 @@ enum nm_status nm_state_story(struct nm_state *state, const unsigned char name[N
     memcpy(out->name, name, NM_RAW_ID);
     for (int i = 0; i < MOST_POINTERS; i++) {
         nm_pipe_reset(&state->pipe);
-        (void)ask_fields(state, 's', out->name, story_fields, 6);
+        (void)ask_fields(state, 's', out->name, story_fields, 5);
         (void)ask_string(state, 'c', out->name, NM_VECTOR_TERMS * NM_VECTOR_TERM_BYTES);
         enum nm_status status = exec(state, err);
         if (status != NM_OK)

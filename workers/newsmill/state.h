@@ -14,6 +14,13 @@
 #include <jansson.h>
 
 enum { NM_RAW_ID = 16, NM_PROBLEMS = 20 };
+#define NM_LAST_SECOND 253402300799 /* the end of the year 9999 */
+
+/* The number of a reply, INT64_MIN where it is none or outside of the range: so that nothing overflows after this. */
+int64_t nm_state_number(const struct nm_reply *reply, int64_t min, int64_t max);
+/* Ranges of what related writes: qualities, and how many members a story has. */
+#define NM_QUALITY_MOST 1000000
+#define NM_MEMBERS_MOST 1000000000
 
 struct nm_state {
     struct nm_redis *redis;
@@ -61,7 +68,7 @@ NM_MUST_USE enum nm_status nm_state_articles(struct nm_state *state, struct nm_k
 struct nm_story {
     bool there;
     unsigned char name[NM_RAW_ID], lead[NM_RAW_ID];
-    int64_t n, first_s, last_s;
+    int64_t n, last_s;
     bool has_lead, moving; /* moving: members of a merged story are still on their way */
     struct nm_vector centroid;
 };
