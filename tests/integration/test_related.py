@@ -1,9 +1,11 @@
 """related on a real Kafka and a real Redis: stories, leads and links through updates, retractions, several instances and kill -9,
-checked against the state in Redis that is read without its code (support/stories.py)."""
+checked against the state in Redis that is read without its code (support/stories.py). NM_SEEDS=N runs N random histories of each kind
+(a history of kills has 15 of them)."""
 
 import hashlib
 import itertools
 import json
+import os
 import random
 
 import pytest
@@ -14,6 +16,8 @@ from support.facets import rest
 from support.namespace import Namespace
 from support.servers import Redis
 from support.waiting import until
+
+SEEDS = range(int(os.environ.get("NM_SEEDS", "1")))
 
 TITLES = (  # six events, told several ways
     ("Ferry Sonnblick runs aground off Ostmark harbour", "Sonnblick ferry aground near Ostmark, passengers safe",
@@ -122,7 +126,7 @@ def newest(messages):
     return last
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_updates_and_retractions_leave_no_trace(seed, space, workers):
     messages = random_history(seed)
     for _ in range(2):
@@ -175,7 +179,7 @@ def test_twins_at_the_same_instant_meet(space, workers):
     assert workers.stop() == [0, 0]
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_killed_at_any_moment_the_state_is_sound(seed, space, workers):
     rng = random.Random(seed)
     messages = random_history(100 + seed, n_articles=60, n_events=1500)
@@ -201,7 +205,7 @@ def own_redis(tmp_path):
     redis.close()
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_redis_put_back_under_living_workers(seed, kafka, own_redis, workers, tmp_path):
     """After Redis lost writes the state is that of the streams again, and no facet of the lost timeline is anybody's last."""
     rng = random.Random(seed)
