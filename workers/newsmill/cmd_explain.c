@@ -142,19 +142,18 @@ static enum nm_status explain_command(struct nm_tool *tool, const struct nm_args
 {
     struct nm_explain *explain = calloc(1, sizeof *explain);
     struct nm_state state = {0};
-    enum nm_status status =
-        explain ? read_target(args->operand[0], explain, err) : nm_fail(err, NM_FATAL, "out of memory");
 
-    for (size_t i = 0; explain && i < NM_N_PARTS; i++)
+    if (!explain)
+        return nm_fail(err, NM_FATAL, "out of memory");
+    enum nm_status status = read_target(args->operand[0], explain, err);
+    for (size_t i = 0; i < NM_N_PARTS; i++)
         explain->self.part_revision[i] = -1;
-    if (explain)
-        explain->self.revision = -1;
+    explain->self.revision = -1;
     if (status == NM_OK)
         status = nm_tool_configure(tool, args, err);
     if (status == NM_OK)
         status = explain_all(tool, args, &state, explain, err);
-    if (explain)
-        nm_explain_clear(explain);
+    nm_explain_clear(explain);
     free(explain);
     nm_state_close(&state);
     return status;

@@ -256,8 +256,10 @@ static enum nm_status add_rows(struct list *list, struct nm_table *table, struct
 {
     enum { CHUNK = 32 };
     struct nm_known *lead = calloc(CHUNK, sizeof *lead);
-    enum nm_status status = lead ? NM_OK : nm_fail(err, NM_FATAL, "out of memory");
+    enum nm_status status = NM_OK;
 
+    if (!lead)
+        return nm_fail(err, NM_FATAL, "out of memory");
     for (size_t from = 0; status == NM_OK && from < list->best.n; from += CHUNK) {
         size_t n = list->best.n - from < CHUNK ? list->best.n - from : CHUNK;
         for (size_t i = 0; i < n; i++)
