@@ -11,7 +11,7 @@ enum nm_status pb_control_begin(struct publish *publish, struct nm_batch *batch,
 {
     struct pb_control control = {.view = nm_arena_alloc(batch->arena, (leads->len + 1) * sizeof(struct pb_view))};
     if (!control.view)
-        return nm_fail(err, NM_FATAL, "out of memory for %zu leads", leads->len);
+        return nm_fail(err, NM_FATAL, "out of memory for %zu leads", (size_t)leads->len);
     for (size_t i = 0; i < leads->len; i++) {
         const struct nm_reply *lead = nm_reply_at(leads, i);
         struct pb_event event = {.kind = PB_AGAIN, .data = {.s = "", .len = 0}};
