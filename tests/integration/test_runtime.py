@@ -125,7 +125,7 @@ def test_partitions_are_committed_before_they_are_given_up(new_namespace, worker
 
 def test_sigterm_in_the_middle_of_a_backlog_neither_loses_nor_repeats(ns, workers):
     """A drained worker leaves nothing half done, so the next one begins exactly behind it."""
-    total = 20000
+    total = 40000
     put_many(ns, range(total), 1000)
     starts = 0
     while count(ns, "records") < total:
@@ -133,7 +133,7 @@ def test_sigterm_in_the_middle_of_a_backlog_neither_loses_nor_repeats(ns, worker
         assert starts < 20
         before = count(ns, "records")
         worker = workers.start("publish", ns.config, "--set", "runtime.batchItems=200")
-        wait_count(ns, "records", min(before + 4000, total))
+        wait_count(ns, "records", min(before + 1000, total))
         stop(worker)
     assert starts > 2
     keys = [record.key for record in read(ns, "records")]
