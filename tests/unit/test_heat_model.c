@@ -296,13 +296,18 @@ static void step(struct input *in)
         apply(&run.input[pick((unsigned)(in - run.input) + 1)]); /* comes again, with or without a reason */
 }
 
+/* Everything comes again until it is through; at first the process still dies now and then. */
 static void rest(void)
 {
-    bool again = true;
-    while (again) {
+    unsigned deaths = 3;
+    for (bool again = true; again;) {
         again = false;
-        while (run.n_pending)
-            deliver(0, false);
+        while (run.n_pending) {
+            bool dies = deaths > 0 && pick(3) == 0;
+            deaths -= dies;
+            again = again || dies;
+            deliver(0, dies);
+        }
         for (size_t i = 0; i < run.n; i++)
             if (!run.input[i].done) {
                 apply(&run.input[i]);

@@ -39,8 +39,7 @@ local function count_newest(start)
   local head, had = series, 0
   if newest == start then head, had = sub(series, 1, #series - 8), has else s.buckets = s.buckets + 1 end
   local has_now = math.min(had + n, 4294967295)
-  local sum_now, leave = sum + has_now - had, leaves(kind, start)
-  if s.leave == 0 or leave < s.leave then s.leave = leave end
+  local sum_now = sum + has_now - had -- an older bucket of the series leaves first, so s.leave stays
   s.sum = s.sum + kind.weight * (math.min(kind.cap, sum_now) - math.min(kind.cap, sum))
   set(name, pack('<d', sum_now) .. sub(head, 9) .. pack('<I4I4', start, has_now))
   set_sums()
