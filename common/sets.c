@@ -51,10 +51,10 @@ static bool has_room(const struct nm_runtime *rt)
     return rt->n_works < NM_MAX_WORKS && !nm_work_filling(rt);
 }
 
-/* Where the next look has to wait for a work, its end wakes the loop. */
+/* What was found waits for room, and the next look for its end: both wake the loop. */
 int64_t nm_sets_deadline_ms(const struct nm_runtime *rt)
 {
-    bool may_look = rt->worker->n_sets && rt->resolved && !rt->set_waiting && !on_its_way(rt) && has_room(rt);
+    bool may_look = rt->worker->n_sets && rt->resolved && !rt->set_waiting && !on_its_way(rt);
     return may_look ? rt->set_at_ms : INT64_MAX;
 }
 
@@ -121,19 +121,19 @@ static void add_members(struct nm_runtime *rt, struct nm_work *work, const struc
     }
 }
 
-/* Everything that was found, up to one batch. The window is full: asked again later. */
+/* Everything that was found, up to one batch. Without room for it the answer is kept: what changes meanwhile gets
+ * another score, and comes once more. */
 static enum nm_status take(struct nm_runtime *rt, struct nm_error *err)
 {
     size_t at = 0, n_found = 0;
-    rt->set_waiting = rt->set_more = false;
     for (size_t i = 0; i < rt->set_pipe.n_commands; i++)
         n_found += nm_pipe_reply(&rt->set_pipe, i)->len;
-    struct nm_work *work = n_found && has_room(rt) ? nm_work_take(rt, NM_STAGE_FILLING) : NULL;
-    if (!work) {
-        if (n_found)
-            rt->set_at_ms = nm_boottime_ms(); /* as soon as there is room */
+    if (n_found && !has_room(rt))
         return NM_OK;
-    }
+    rt->set_waiting = rt->set_more = false;
+    if (!n_found)
+        return NM_OK;
+    struct nm_work *work = nm_work_take(rt, NM_STAGE_FILLING);
     for (size_t i = 0; i < rt->n_parts; i++)
         for (size_t s = 0; has_sets(&rt->part[i]) && s < rt->worker->n_sets; s++)
             add_members(rt, work, &rt->part[i], &rt->worker->sets[s], nm_pipe_reply(&rt->set_pipe, at++));
@@ -146,7 +146,7 @@ enum nm_status nm_sets_advance(struct nm_runtime *rt, struct nm_error *err)
         return NM_OK;
     if (rt->set_waiting)
         return nm_pipe_done(&rt->set_pipe) ? take(rt, err) : NM_OK;
-    if (on_its_way(rt) || !has_room(rt) || (nm_boottime_ms() < rt->set_at_ms && !rt->set_more))
+    if (on_its_way(rt) || (nm_boottime_ms() < rt->set_at_ms && !rt->set_more))
         return NM_OK;
     return ask(rt, err);
 }
