@@ -2,10 +2,10 @@
  *
  * One that the stream could not take goes out with the first 64 KiB of its value and says so: nm-value-bytes and
  * nm-value-sha256 are those of the whole value, which can still be read at its source offset. */
+#include "newsmill/digest.h"
 #include "runtime_internal.h"
 
 #include <inttypes.h>
-#include <openssl/sha.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,11 +25,10 @@ bool nm_header_number(rd_kafka_headers_t *headers, const char *name, int64_t val
 
 static bool add_whole_value(rd_kafka_headers_t *headers, const struct nm_item *item)
 {
-    unsigned char digest[SHA256_DIGEST_LENGTH];
-    char hex[2 * SHA256_DIGEST_LENGTH + 1];
-    (void)SHA256((const unsigned char *)item->value, item->value_len, digest);
-    for (size_t i = 0; i < sizeof digest; i++)
-        (void)snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    unsigned char digest[32];
+    char hex[2 * sizeof digest + 1];
+    nm_digest_raw(item->value, item->value_len, digest, sizeof digest);
+    nm_hex_write(digest, sizeof digest, hex);
     return nm_header_number(headers, "nm-value-bytes", (int64_t)item->value_len) &&
            nm_header_text(headers, "nm-value-sha256", hex);
 }

@@ -1,17 +1,45 @@
 /* digest.c - see digest.h. Article ids and the hash of a record's body are made here. */
 #include "newsmill/digest.h"
 
+#include <assert.h>
 #include <openssl/sha.h>
 #include <stdlib.h>
+#include <string.h>
+
+void nm_digest_raw(const void *data, size_t len, void *out, size_t n)
+{
+    unsigned char hash[SHA256_DIGEST_LENGTH];
+    assert(n <= sizeof hash);
+    if (!SHA256(data, len, hash))
+        abort();
+    memcpy(out, hash, n);
+}
 
 void nm_digest(const void *data, size_t len, char out[NM_DIGEST_BYTES])
 {
-    unsigned char hash[SHA256_DIGEST_LENGTH];
-    if (!SHA256(data, len, hash))
-        abort();
-    for (size_t i = 0; i < (NM_DIGEST_BYTES - 1) / 2; i++) {
-        out[2 * i] = "0123456789abcdef"[hash[i] >> 4];
-        out[2 * i + 1] = "0123456789abcdef"[hash[i] & 15];
+    unsigned char raw[(NM_DIGEST_BYTES - 1) / 2];
+    nm_digest_raw(data, len, raw, sizeof raw);
+    nm_hex_write(raw, sizeof raw, out);
+}
+
+void nm_hex_write(const void *raw, size_t n, char *out)
+{
+    const unsigned char *byte = raw;
+    for (size_t i = 0; i < n; i++) {
+        out[2 * i] = "0123456789abcdef"[byte[i] >> 4];
+        out[2 * i + 1] = "0123456789abcdef"[byte[i] & 15];
     }
-    out[NM_DIGEST_BYTES - 1] = '\0';
+    out[2 * n] = '\0';
+}
+
+static unsigned digit(char hex)
+{
+    return (unsigned)(hex <= '9' ? hex - '0' : hex - 'a' + 10);
+}
+
+void nm_hex_read(const char *hex, size_t n, void *out)
+{
+    unsigned char *byte = out;
+    for (size_t i = 0; i < n; i++)
+        byte[i] = (unsigned char)(digit(hex[2 * i]) << 4 | digit(hex[2 * i + 1]));
 }

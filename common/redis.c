@@ -9,8 +9,27 @@
 #include <fcntl.h>
 #include <hiredis/hiredis.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+enum nm_status nm_script_write(struct nm_script *script, const char *parameters, const char *shared, const char *body,
+                               struct nm_error *err)
+{
+    struct nm_buf source = {0};
+    nm_script_clear(script);
+    nm_buf_adds(&source, parameters);
+    nm_buf_adds(&source, shared);
+    nm_buf_adds(&source, body);
+    script->source = script->owned = nm_buf_take(&source);
+    return script->owned ? NM_OK : nm_fail(err, NM_FATAL, "out of memory for script %s", script->name);
+}
+
+void nm_script_clear(struct nm_script *script)
+{
+    free(script->owned);
+    script->source = script->owned = NULL;
+}
 
 enum nm_status nm_redis_load(struct nm_redis *redis, struct nm_script *const *scripts, size_t n_scripts,
                              struct nm_error *err)

@@ -3,6 +3,7 @@
  * Only here are exit codes made: 0 drained, 1 fatal (or a second signal, or stopMs passed), 2 configuration or usage.
  */
 #include "newsmill/config.h"
+#include "newsmill/digest.h"
 #include "newsmill/fault.h"
 #include "newsmill/log.h"
 #include "runtime_internal.h"
@@ -228,8 +229,7 @@ static enum nm_status prepare(struct nm_runtime *rt, struct nm_error *err)
     rt->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (rt->wake_fd < 0 || getrandom(random_bytes, sizeof random_bytes, 0) != (ssize_t)sizeof random_bytes)
         return nm_fail(err, NM_FATAL, "preparing: %s", strerror(errno));
-    for (size_t i = 0; i < sizeof random_bytes; i++)
-        (void)snprintf(rt->deps.instance + 2 * i, 3, "%02x", random_bytes[i]);
+    nm_hex_write(random_bytes, sizeof random_bytes, rt->deps.instance);
     rt->breaker_limits = (struct nm_breaker_limits){.consecutive = (size_t)rt->settings.runtime.breaker.consecutive,
                                                     .window = (size_t)rt->settings.runtime.breaker.window,
                                                     .ratio = rt->settings.runtime.breaker.ratio};

@@ -289,15 +289,7 @@ enum nm_status nm_terms_analyse(struct nm_terms *text, const struct nm_terms_sou
     return s;
 }
 
-static unsigned char digit(char hex)
-{
-    return (unsigned char)(hex <= '9' ? hex - '0' : hex - 'a' + 10);
-}
-
 void nm_term_key(const struct nm_term *term, unsigned char out[NM_TERM_KEY_BYTES])
 {
-    char hex[NM_DIGEST_BYTES];
-    nm_digest(term->text, term->len, hex);
-    for (size_t i = 0; i < NM_TERM_KEY_BYTES; i++)
-        out[i] = (unsigned char)(digit(hex[2 * i]) << 4 | digit(hex[2 * i + 1]));
+    nm_digest_raw(term->text, term->len, out, NM_TERM_KEY_BYTES);
 }

@@ -20,7 +20,15 @@
 struct nm_script {
     const char *name, *source;
     char sha[41];
+    char *owned; /* source, where nm_script_write() made it */
 };
+
+/* source = parameters (lines of Lua that set them), then `shared`, then `body`. Parameters that are written into it
+ * cost no argument in each call; instances with other options load other scripts. What was written before is freed.
+ * NM_FATAL: out of memory, `source` is NULL. */
+NM_MUST_USE enum nm_status nm_script_write(struct nm_script *script, const char *parameters, const char *shared,
+                                           const char *body, struct nm_error *err);
+void nm_script_clear(struct nm_script *script); /* frees what was written */
 
 enum nm_reply_type { NM_REPLY_NIL, NM_REPLY_INT, NM_REPLY_STR, NM_REPLY_ARRAY, NM_REPLY_STATUS, NM_REPLY_ERROR };
 

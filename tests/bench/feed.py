@@ -14,6 +14,7 @@ import random
 import time
 
 from support.articles import article
+from support.namespace import store
 
 STORY = 5
 STORY_EVENTS = STORY * 4
@@ -159,18 +160,9 @@ class Feed:
             for story in range(n_articles // STORY):
                 yield from story_messages(self.space, story, version, revision)
 
-    def _reported(self, error, _message):
-        if error:
-            self._refused.append(error)
-
     def send(self, n):
         for sent, (stream, key, value, headers) in enumerate(itertools.islice(self._source, n)):
-            while True:
-                try:
-                    self._producer.produce(self.space.topic[stream], value, key, headers=headers, on_delivery=self._reported)
-                    break
-                except BufferError:
-                    self._producer.poll(0.02)
+            store(self._producer, self.space.topic[stream], key, value, self._refused, None, headers)
             if sent % 1000 == 0:
                 self._producer.poll(0)
         self.flush()

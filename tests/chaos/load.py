@@ -5,6 +5,7 @@ import random
 import time
 
 from confluent_kafka import KafkaException
+from support.namespace import store
 from support.workers import INPUTS
 
 from . import events, facets
@@ -74,10 +75,4 @@ class Load:
                 self.producer.poll(0)
 
     def _produce(self, stream, key, value, timestamp_ms, headers):
-        while True:
-            try:
-                self.producer.produce(self.run.space.topic[stream], value, key, timestamp=timestamp_ms, headers=headers,
-                                      on_delivery=lambda err, _: self.refused.append(err) if err else None)
-                return
-            except BufferError:
-                self.producer.poll(0.05)
+        store(self.producer, self.run.space.topic[stream], key, value, self.refused, timestamp_ms, headers)

@@ -7,7 +7,7 @@ import urllib.request
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from . import schemas
-from .namespace import to_message
+from .namespace import store, to_message
 from .waiting import until
 
 
@@ -48,13 +48,7 @@ def put(ns, stream, messages, timeout_s=60, check=None):
         timestamp_ms, headers = (*rest, None, None)[:2]
         if check or (check is None and stream == "facets"):
             schemas.check_sent(ns, stream, key, value, headers)
-        while True:
-            try:
-                producer.produce(ns.topic[stream], value, key, timestamp=timestamp_ms or 0, headers=headers,
-                                 on_delivery=lambda err, _: failed.append(err) if err else None)
-                break
-            except BufferError:
-                producer.poll(0.05)
+        store(producer, ns.topic[stream], key, value, failed, timestamp_ms, headers)
         producer.poll(0)
     left = producer.flush(timeout_s)
     assert left == 0 and not failed, f"{left} messages not delivered in time, {len(failed)} refused: {failed[:3]}"

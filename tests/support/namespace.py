@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 
 from . import schemas
 from .waiting import until
+from .workers import INPUTS
 
 STREAMS = ("raw", "normalized", "facets", "signals", "records", "dead")
 
@@ -44,6 +45,17 @@ OPTIONS = {
     "topics": {"file": "topics.yaml"},
     "publish": {"expect": []},  # most tests run no enricher
 }
+
+
+def store(producer, topic, key, value, failed, timestamp_ms=None, headers=None):
+    """Hands one message to a producer, waiting while its queue is full; what the broker refuses is appended to `failed`."""
+    while True:
+        try:
+            producer.produce(topic, value, key, timestamp=timestamp_ms or 0, headers=headers,
+                             on_delivery=lambda err, _: failed.append(err) if err else None)
+            return
+        except BufferError:
+            producer.poll(0.05)
 
 
 def merged(base, over):
@@ -156,18 +168,7 @@ class Namespace:
         failed = []
         producer = self.producer(**options)
         for key, value, *rest in messages:
-            extra = {}
-            if rest and rest[0]:
-                extra["timestamp"] = rest[0]
-            if len(rest) > 1 and rest[1]:
-                extra["headers"] = rest[1]
-            while True:
-                try:
-                    producer.produce(self.topic[stream], value, key,
-                                     on_delivery=lambda err, _: failed.append(err) if err else None, **extra)
-                    break
-                except BufferError:
-                    producer.poll(0.05)
+            store(producer, self.topic[stream], key, value, failed, *rest)
             producer.poll(0)
         left = producer.flush(timeout_s)
         assert left == 0 and not failed, f"{left} messages not delivered in time, {len(failed)} refused: {failed[:3]}"
@@ -247,6 +248,14 @@ class Namespace:
         with self.redis.client() as client:
             values = client.mget([f"{self.name}:wm:{group}:{self.topic[stream]}:{p}" for p in range(self.partitions)])
         return {p: value.decode().split(" ") if value is not None else None for p, value in enumerate(values)}
+
+    def done(self, worker):
+        """Events that a worker has finished: the sum of its watermarks over all its inputs; -1 when Redis does not answer."""
+        try:
+            marks = [words for stream in INPUTS[worker] for words in self.wm(self.group(worker), stream).values()]
+        except (RedisError, OSError):
+            return -1
+        return sum(int(words[0]) for words in marks if words)
 
     def lag(self, worker, stream):
         """{partition: (committed, wm, end)} of the partitions that the worker has not finished. After Redis lost writes

@@ -35,8 +35,8 @@ static void fill(struct nm_explain *explain, int64_t quality)
     explain->self.story = json_pack("{s:s, s:s, s:i}", "id", LEAD, "lead", LEAD, "size", 2);
     explain->lead = known_of(LEAD, 90, 50);
     explain->story = (struct nm_story){.there = true, .n = 2, .has_lead = true};
-    nm_id_to_raw(LEAD, explain->story.name);
-    nm_id_to_raw(LEAD, explain->story.lead);
+    nm_hex_read(LEAD, NM_RAW_ID, explain->story.name);
+    nm_hex_read(LEAD, NM_RAW_ID, explain->story.lead);
     explain->place = 1;
     explain->letters = json_array();
 }
@@ -111,7 +111,7 @@ static void lead__published_or_not(void **state)
         json_decref(explain->self.story);
         explain->self.story = NULL;
         explain->self.holds = cases[i].holds;
-        nm_id_to_raw(MEMBER, explain->story.lead);
+        nm_hex_read(MEMBER, NM_RAW_ID, explain->story.lead);
         json_t *document = document_of(explain);
         assert_string_equal(at(document, "published", "reason"), cases[i].reason);
         assert_string_equal(at(document, "story", "why"), "only_one");

@@ -178,15 +178,9 @@ static enum nm_status short_text(const struct reading *r, const char *name, yyjs
     return NM_OK;
 }
 
-static unsigned char nibble(char c)
-{
-    return (unsigned char)(c <= '9' ? c - '0' : c - 'a' + 10);
-}
-
 static enum nm_status take_source(struct reading *r)
 {
     yyjson_val *source = NULL, *id = NULL;
-    char hex[NM_DIGEST_BYTES];
     enum nm_status status = short_text(r, "source", &source);
     if (status == NM_OK)
         status = short_text(r, "signalId", &id);
@@ -197,9 +191,7 @@ static enum nm_status take_source(struct reading *r)
     r->event->has_hash = id != NULL;
     if (!id)
         return NM_OK;
-    nm_digest(yyjson_get_str(id), yyjson_get_len(id), hex);
-    for (size_t i = 0; i < HP_HASH; i++)
-        r->event->hash[i] = (unsigned char)(nibble(hex[2 * i]) << 4 | nibble(hex[2 * i + 1]));
+    nm_digest_raw(yyjson_get_str(id), yyjson_get_len(id), r->event->hash, HP_HASH);
     return NM_OK;
 }
 

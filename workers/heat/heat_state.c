@@ -28,7 +28,6 @@ static const struct {
 };
 
 enum { N_SCRIPTS = sizeof scripts / sizeof *scripts };
-static char *owned[N_SCRIPTS];
 
 static void add_parameters(const struct hp_options *o, const struct hp_kind *kind, const struct nm_settings *settings,
                            struct nm_buf *out)
@@ -57,27 +56,19 @@ enum nm_status hp_state_open(struct hp_state *state, const struct hp_options *op
     if (status != NM_OK)
         return status;
     hp_state_close();
-    for (size_t i = 0; i < N_SCRIPTS; i++) {
-        struct nm_buf source = {0};
-        add_parameters(options, kind, settings, &source);
-        nm_buf_adds(&source, heat_state_lua);
-        nm_buf_adds(&source, scripts[i].source);
-        owned[i] = nm_buf_take(&source);
-        scripts[i].script->source = owned[i];
-        if (!owned[i])
-            return nm_fail(err, NM_FATAL, "out of memory for the scripts of heat");
-    }
+    struct nm_buf parameters = {0};
+    add_parameters(options, kind, settings, &parameters);
+    for (size_t i = 0; status == NM_OK && i < N_SCRIPTS; i++)
+        status = nm_script_write(scripts[i].script, nm_buf_str(&parameters), heat_state_lua, scripts[i].source, err);
+    nm_buf_clear(&parameters);
     *state = (struct hp_state){.settings = settings, .partitions = (int32_t)settings->stream[NM_NORMALIZED].partitions};
-    return NM_OK;
+    return status;
 }
 
 void hp_state_close(void)
 {
-    for (size_t i = 0; i < N_SCRIPTS; i++) {
-        free(owned[i]);
-        owned[i] = NULL;
-        scripts[i].script->source = NULL;
-    }
+    for (size_t i = 0; i < N_SCRIPTS; i++)
+        nm_script_clear(scripts[i].script);
 }
 
 /* ---- calls ---- */

@@ -63,7 +63,7 @@ static enum nm_status read_leads(struct nm_state *state, struct nm_explain *expl
     struct nm_known pair[2] = {0};
     enum nm_status status = nm_state_order(state, &explain->story, explain->id, &explain->place, pair[1].id, err);
 
-    nm_id_from_raw(explain->story.lead, pair[0].id);
+    nm_hex_write(explain->story.lead, NM_RAW_ID, pair[0].id);
     if (status == NM_OK)
         status = nm_state_articles(state, pair, pair[1].id[0] ? 2 : 1, err);
     explain->lead = pair[0];

@@ -142,7 +142,7 @@ static enum nm_status read_leads(struct list *list, struct nm_error *err)
 
     nm_pipe_reset(pipe);
     for (size_t i = 0; i < list->n_page; i++) {
-        nm_id_from_raw(list->page[i].lead, id);
+        nm_hex_write(list->page[i].lead, NM_RAW_ID, id);
         (void)snprintf(key, sizeof key, "%s:record:{%s}", ns, id);
         (void)nm_pipe_command(pipe, 3);
         nm_pipe_str(pipe, "HGET");
@@ -215,7 +215,7 @@ static void add_row(const struct nm_best_row *row, const struct nm_known *lead, 
     char id[NM_ID_BYTES], age[24];
     const char *title = json_string_value(json_object_get(lead->article, "title"));
 
-    nm_id_from_raw(row->id, id);
+    nm_hex_write(row->id, NM_RAW_ID, id);
     age_text(nm_wall_clock.now_ms(nm_wall_clock.self) / 1000 - row->last_s, age);
     nm_table_number(table, row->size);
     if (row->has_heat)
@@ -236,7 +236,7 @@ static void add_json(const struct nm_best_row *row, const struct nm_known *lead,
     char id[NM_ID_BYTES], time[21];
     const json_t *title = json_object_get(lead->article, "title");
 
-    nm_id_from_raw(row->id, id);
+    nm_hex_write(row->id, NM_RAW_ID, id);
     nm_time_text(row->last_s * 1000, time);
     nm_buf_addf(out, "{\"id\":\"%s\",\"size\":%" PRId64 ",\"lead\":\"%s\"", id, row->size, lead->id);
     if (row->has_heat)
@@ -263,7 +263,7 @@ static enum nm_status add_rows(struct list *list, struct nm_table *table, struct
     for (size_t from = 0; status == NM_OK && from < list->best.n; from += CHUNK) {
         size_t n = list->best.n - from < CHUNK ? list->best.n - from : CHUNK;
         for (size_t i = 0; i < n; i++)
-            nm_id_from_raw(list->best.row[from + i].lead, lead[i].id);
+            nm_hex_write(list->best.row[from + i].lead, NM_RAW_ID, lead[i].id);
         status = nm_state_articles(&list->state, lead, n, err);
         for (size_t i = 0; i < n; i++) {
             if (status == NM_OK && list->json)

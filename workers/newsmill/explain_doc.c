@@ -206,8 +206,8 @@ static json_t *story_json(const struct nm_explain *explain)
 
     if (!self->linked || !story->there || !story->has_lead)
         return NULL;
-    nm_id_from_raw(story->name, id);
-    nm_id_from_raw(story->lead, lead);
+    nm_hex_write(story->name, NM_RAW_ID, id);
+    nm_hex_write(story->lead, NM_RAW_ID, lead);
     bool leads = strcmp(lead, explain->id) == 0;
     const struct nm_known *than = leads ? &explain->second : &explain->lead;
     const char *why =
@@ -242,8 +242,7 @@ static json_t *terms_json(const struct nm_explain *explain, const struct nm_vect
     for (size_t i = 0; i < n; i++) {
         const char *word = nm_words_find(&explain->words, shared[i].key);
         char hex[2 * NM_TERM_KEY_BYTES + 1];
-        for (size_t k = 0; k < NM_TERM_KEY_BYTES; k++)
-            (void)snprintf(hex + 2 * k, 3, "%02x", shared[i].key[k]);
+        nm_hex_write(shared[i].key, NM_TERM_KEY_BYTES, hex);
         (void)json_array_append_new(out,
                                     json_pack("{s:s, s:o, s:o}", word ? "term" : "key", word ? word : hex, "weight",
                                               real_json(shared[i].weight), "otherWeight", real_json(shared[i].other)));
@@ -291,7 +290,7 @@ static json_t *near_json(const struct nm_explain *explain)
     for (size_t i = 0; i < explain->n_near; i++) {
         const struct nm_near *near = &explain->near[i];
         char story[NM_ID_BYTES];
-        nm_id_from_raw(near->story.name, story);
+        nm_hex_write(near->story.name, NM_RAW_ID, story);
         json_t *row = other_json(&near->known);
         (void)json_object_set_new(row, "similarity", real_json(near->similarity));
         (void)json_object_set_new(row, "sharedWeight", real_json(near->shared));

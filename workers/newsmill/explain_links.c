@@ -90,7 +90,7 @@ static enum nm_status read_near(struct nm_state *state, struct nm_explain *expla
     for (size_t from = 0; status == NM_OK && from < n && explain->n_near < NM_NEAR; from += CHUNK) {
         size_t count = n - from < CHUNK ? n - from : CHUNK;
         for (size_t i = 0; i < count; i++)
-            nm_id_from_raw(row[from + i].id, known[i].id);
+            nm_hex_write(row[from + i].id, NM_RAW_ID, known[i].id);
         status = nm_state_articles(state, known, count, err);
         for (size_t i = 0; i < count; i++) {
             if (status == NM_OK && explain->n_near < NM_NEAR)

@@ -39,25 +39,6 @@ void nm_state_problem(struct nm_state *state, const char *fmt, ...)
     (void)json_array_append_new(state->problems, json_string(text));
 }
 
-/* ---- ids ---- */
-
-void nm_id_from_raw(const unsigned char raw[NM_RAW_ID], char out[NM_ID_BYTES])
-{
-    for (size_t i = 0; i < NM_RAW_ID; i++)
-        (void)snprintf(out + 2 * i, 3, "%02x", raw[i]);
-}
-
-static unsigned digit(char hex)
-{
-    return (unsigned)(hex <= '9' ? hex - '0' : hex - 'a' + 10);
-}
-
-void nm_id_to_raw(const char *hex, unsigned char out[NM_RAW_ID])
-{
-    for (size_t i = 0; i < NM_RAW_ID; i++)
-        out[i] = (unsigned char)(digit(hex[2 * i]) << 4 | digit(hex[2 * i + 1]));
-}
-
 int64_t nm_state_number(const struct nm_reply *reply, int64_t min, int64_t max)
 {
     int64_t value = nm_reply_int(reply, INT64_MIN);
@@ -115,7 +96,7 @@ static void ask_article(struct nm_state *state, const char *id)
     unsigned char raw[NM_RAW_ID];
     char key[PREFIX + 64];
 
-    nm_id_to_raw(id, raw);
+    nm_hex_read(id, NM_RAW_ID, raw);
     (void)snprintf(key, sizeof key, "%s:record:{%s}", state->settings->ns, id);
     (void)nm_pipe_command(&state->pipe, 2 + N_RECORD);
     nm_pipe_str(&state->pipe, "HMGET");
@@ -244,7 +225,7 @@ static void take_story(struct nm_state *state, const struct nm_reply *fields, co
     out->there = out->n > 0 && out->last_s >= 0;
     if (out->has_lead)
         memcpy(out->lead, lead->str, NM_RAW_ID);
-    nm_id_from_raw(out->name, name);
+    nm_hex_write(out->name, NM_RAW_ID, name);
     if (nm_reply_at(fields, 1)->type != NM_REPLY_NIL && !(out->there && out->has_lead))
         nm_state_problem(state, "what related keeps of story %s (key s) has not the form that it writes", name);
     if (centroid->type == NM_REPLY_STR &&
@@ -280,7 +261,7 @@ enum nm_status nm_state_order(struct nm_state *state, const struct nm_story *sto
 {
     unsigned char raw[NM_RAW_ID];
 
-    nm_id_to_raw(id, raw);
+    nm_hex_read(id, NM_RAW_ID, raw);
     nm_pipe_reset(&state->pipe);
     (void)nm_pipe_command(&state->pipe, 3);
     nm_pipe_str(&state->pipe, "ZREVRANK");
@@ -298,7 +279,7 @@ enum nm_status nm_state_order(struct nm_state *state, const struct nm_story *sto
     *place = nm_reply_int(nm_pipe_reply(&state->pipe, 0), -1);
     second[0] = '\0';
     if (next->type == NM_REPLY_STR && next->len == NM_RAW_ID)
-        nm_id_from_raw((const unsigned char *)next->str, second);
+        nm_hex_write((const unsigned char *)next->str, NM_RAW_ID, second);
     return NM_OK;
 }
 
@@ -307,7 +288,7 @@ enum nm_status nm_state_links(struct nm_state *state, const char *id, struct nm_
 {
     unsigned char raw[NM_RAW_ID];
 
-    nm_id_to_raw(id, raw);
+    nm_hex_read(id, NM_RAW_ID, raw);
     nm_pipe_reset(&state->pipe);
     (void)ask_string(state, 'l', raw, NM_LINKS * NM_LINK_BYTES);
     enum nm_status status = exec(state, err);
@@ -323,7 +304,7 @@ enum nm_status nm_state_links(struct nm_state *state, const char *id, struct nm_
     }
     for (size_t at = 0; at < links->len; at += NM_LINK_BYTES, (*n)++) {
         const unsigned char *bytes = (const unsigned char *)links->str + at;
-        nm_id_from_raw(bytes, out[*n].id);
+        nm_hex_write(bytes, NM_RAW_ID, out[*n].id);
         out[*n].score = nm_float_read(bytes + NM_RAW_ID);
         out[*n].score = isfinite(out[*n].score) ? out[*n].score : 0;
     }
@@ -400,7 +381,7 @@ enum nm_status nm_state_neighbours(struct nm_state *state, const struct nm_known
 
     if (!row)
         return nm_fail(err, NM_FATAL, "out of memory");
-    nm_id_to_raw(known->id, own);
+    nm_hex_read(known->id, NM_RAW_ID, own);
     ask_postings(state, vector, terms, most);
     enum nm_status status = terms ? exec(state, err) : NM_OK;
     for (size_t i = 0; status == NM_OK && i < terms; i++)

@@ -7,6 +7,7 @@
 #define NEWSMILL_STATE_H
 
 #include "linkage.h"
+#include "newsmill/digest.h"
 #include "newsmill/redis.h"
 #include "newsmill/settings.h"
 #include "newsmill/url.h"
@@ -34,10 +35,6 @@ NM_MUST_USE enum nm_status nm_state_open(const struct nm_settings *settings, str
                                          struct nm_error *err);
 void nm_state_close(struct nm_state *state);
 void nm_state_problem(struct nm_state *state, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-void nm_id_from_raw(const unsigned char raw[NM_RAW_ID], char out[NM_ID_BYTES]);
-/* hex: 32 digits, checked before. */
-void nm_id_to_raw(const char *hex, unsigned char out[NM_RAW_ID]);
 
 enum nm_part { NM_PART_ARTICLE, NM_PART_IMAGES, NM_PART_RELATED, NM_PART_HEAT, NM_N_PARTS };
 

@@ -154,7 +154,7 @@ static enum nm_status emit(struct related *related, struct nm_batch *batch, stru
         return nm_fail(err, NM_FATAL, "out of memory for a facet's key");
     if (status != NM_OK)
         return status;
-    rl_id_to_hex(view->id, key);
+    nm_hex_write(view->id, RL_ID, key);
     nm_emit(batch, item, NM_FACETS, key, text, len, view->revision);
     return NM_OK;
 }

@@ -9,6 +9,7 @@
 #ifndef RELATED_H
 #define RELATED_H
 
+#include "newsmill/digest.h"
 #include "newsmill/option.h"
 #include "newsmill/redis.h"
 #include "newsmill/terms.h"
@@ -33,10 +34,6 @@ enum {
     RL_SKEW_S = 86400,          /* a late article finds others that are that much younger */
     RL_EPOCH_S = 28 * 86400,
 };
-
-/* Raw id of 32 hex digits, which the caller has checked; and back, with a NUL. */
-void rl_id_from_hex(const char *hex, unsigned char out[RL_ID]);
-void rl_id_to_hex(const void *id, char out[RL_HEX + 1]);
 
 /* ---- related_event.c ---- */
 

@@ -4,40 +4,17 @@
  * lives in scratch memory; terms and ids are copied out. */
 #include "newsmill/article.h"
 #include "newsmill/datetime.h"
-#include "newsmill/digest.h"
 #include "newsmill/url.h"
 #include "related.h"
 
 #include <string.h>
-
-static unsigned char nibble(char c)
-{
-    return (unsigned char)(c <= '9' ? c - '0' : c - 'a' + 10);
-}
-
-void rl_id_from_hex(const char *hex, unsigned char out[RL_ID])
-{
-    for (size_t i = 0; i < RL_ID; i++)
-        out[i] = (unsigned char)(nibble(hex[2 * i]) << 4 | nibble(hex[2 * i + 1]));
-}
-
-void rl_id_to_hex(const void *id, char out[RL_HEX + 1])
-{
-    static const char digits[] = "0123456789abcdef";
-    const unsigned char *raw = id;
-    for (size_t i = 0; i < RL_ID; i++) {
-        out[2 * i] = digits[raw[i] >> 4];
-        out[2 * i + 1] = digits[raw[i] & 15];
-    }
-    out[RL_HEX] = '\0';
-}
 
 static enum nm_status take_id(const struct nm_item *item, const char *hex, struct rl_article *out, struct nm_error *err)
 {
     if (!item->key || item->key_len != RL_HEX || memcmp(item->key, hex, RL_HEX) != 0)
         return nm_bad(err, "wrong_type", "the key of the message is not its \"id\", %s", hex);
     memcpy(out->hex, hex, RL_HEX + 1);
-    rl_id_from_hex(hex, out->id);
+    nm_hex_read(hex, RL_ID, out->id);
     return NM_OK;
 }
 
@@ -50,7 +27,7 @@ static enum nm_status take_hash(const struct nm_terms_source *source, const char
     size_t len[] = {source->title_len, source->excerpt_len, strlen(part[2]), date_len}, size = 0;
     for (size_t i = 0; i < 4; i++)
         size += len[i] + 1;
-    char *all = nm_arena_alloc(arena, size), *at = all, hex[NM_DIGEST_BYTES];
+    char *all = nm_arena_alloc(arena, size), *at = all;
     if (!all)
         return nm_fail(err, NM_FATAL, "out of memory for the text of an article");
     for (size_t i = 0; i < 4; i++) {
@@ -58,10 +35,7 @@ static enum nm_status take_hash(const struct nm_terms_source *source, const char
         at[len[i]] = '\0'; /* JSON text may hold it, but then in one part only where it was before */
         at += len[i] + 1;
     }
-    nm_digest(all, size, hex);
-    unsigned char raw[RL_ID];
-    rl_id_from_hex(hex, raw);
-    memcpy(out, raw, RL_HASH);
+    nm_digest_raw(all, size, out, RL_HASH);
     return NM_OK;
 }
 
@@ -150,6 +124,6 @@ enum nm_status rl_read_facet(const struct nm_item *item, struct nm_arena *doc, b
         return nm_bad(err, "not_json", "no facet/1 under the id of an article");
     *out = yyjson_equals_str(yyjson_obj_get(yyjson_doc_get_root(json), "facet"), "related");
     if (*out)
-        rl_id_from_hex(item->key, out_id);
+        nm_hex_read(item->key, RL_ID, out_id);
     return NM_OK;
 }

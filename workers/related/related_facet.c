@@ -56,7 +56,7 @@ static void add_list(struct nm_buf *buf, const char *name, const char *list, siz
     nm_buf_addf(buf, "\"%s\":[", name);
     for (size_t i = 0; i < n; i++) {
         char hex[RL_HEX + 1];
-        rl_id_to_hex(list + i * LINK_BYTES, hex);
+        nm_hex_write(list + i * LINK_BYTES, RL_ID, hex);
         nm_buf_addf(buf, "%s{\"id\":\"%s\",\"score\":", i ? "," : "", hex);
         add_score(buf, list + i * LINK_BYTES + RL_ID);
         nm_buf_addc(buf, '}');
@@ -68,14 +68,14 @@ enum nm_status rl_facet(const struct rl_view *view, struct nm_buf *scratch, stru
                         size_t *len, struct nm_error *err)
 {
     char id[RL_HEX + 1], story[RL_HEX + 1], lead[RL_HEX + 1];
-    rl_id_to_hex(view->id, id);
+    nm_hex_write(view->id, RL_ID, id);
     nm_buf_reset(scratch);
     nm_buf_addf(scratch, "{\"id\":\"%s\",\"facet\":\"related\",\"revision\":%" PRId64 ",\"data\":", id, view->revision);
     if (view->gone) {
         nm_buf_adds(scratch, "null}");
     } else {
-        rl_id_to_hex(view->story, story);
-        rl_id_to_hex(view->lead, lead);
+        nm_hex_write(view->story, RL_ID, story);
+        nm_hex_write(view->lead, RL_ID, lead);
         nm_buf_addf(scratch, "{\"story\":{\"id\":\"%s\",\"lead\":\"%s\",\"size\":%" PRId64 "},", story, lead,
                     view->size);
         add_list(scratch, "related", view->shown, view->n_shown);

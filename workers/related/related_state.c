@@ -2,7 +2,6 @@
  *
  * Parameters are written into the source, so a call carries none of them; instances with other options load other
  * scripts. Floats in packed values are little-endian, whatever this machine is. */
-#include "newsmill/digest.h"
 #include "related.h"
 
 #include <inttypes.h>
@@ -31,7 +30,6 @@ static const struct {
 };
 
 enum { N_SCRIPTS = sizeof scripts / sizeof *scripts, DAY_S = 86400 };
-static char *owned[N_SCRIPTS];
 
 static void add_parameters(const struct rl_options *o, const struct nm_settings *settings, const struct rl_state *state,
                            struct nm_buf *out)
@@ -60,27 +58,21 @@ enum nm_status rl_state_open(struct rl_state *state, const struct rl_options *op
         return nm_fail(err, NM_CONFIG, "namespace is longer than %d bytes", RL_PREFIX - 10);
     mine.prefix_len = (size_t)len;
     rl_state_close();
-    for (size_t i = 0; i < N_SCRIPTS; i++) {
-        struct nm_buf source = {0};
-        add_parameters(options, settings, &mine, &source);
-        nm_buf_adds(&source, related_state_lua);
-        nm_buf_adds(&source, scripts[i].source);
-        owned[i] = nm_buf_take(&source);
-        scripts[i].script->source = owned[i];
-        if (!owned[i])
-            return nm_fail(err, NM_FATAL, "out of memory for the scripts of related");
-    }
-    *state = mine;
-    return NM_OK;
+    struct nm_buf parameters = {0};
+    add_parameters(options, settings, &mine, &parameters);
+    enum nm_status status = NM_OK;
+    for (size_t i = 0; status == NM_OK && i < N_SCRIPTS; i++)
+        status = nm_script_write(scripts[i].script, nm_buf_str(&parameters), related_state_lua, scripts[i].source, err);
+    nm_buf_clear(&parameters);
+    if (status == NM_OK)
+        *state = mine;
+    return status;
 }
 
 void rl_state_close(void)
 {
-    for (size_t i = 0; i < N_SCRIPTS; i++) {
-        free(owned[i]);
-        owned[i] = NULL;
-        scripts[i].script->source = NULL;
-    }
+    for (size_t i = 0; i < N_SCRIPTS; i++)
+        nm_script_clear(scripts[i].script);
 }
 
 /* What gives every stored weight its meaning. */
@@ -240,12 +232,10 @@ static void add_real(struct nm_pipe *pipe, double value)
 static void spare_id(const struct rl_article *article, unsigned char out[RL_ID])
 {
     unsigned char from[RL_ID + 8];
-    char hex[NM_DIGEST_BYTES];
     memcpy(from, article->id, RL_ID);
     for (size_t i = 0; i < 8; i++)
         from[RL_ID + i] = (unsigned char)((uint64_t)article->revision >> (56 - 8 * i));
-    nm_digest(from, sizeof from, hex);
-    rl_id_from_hex(hex, out);
+    nm_digest_raw(from, sizeof from, out, RL_ID);
 }
 
 static void add_terms(struct nm_pipe *pipe, const struct rl_placement *placement, struct nm_buf *scratch)
