@@ -2,9 +2,8 @@
  *
  * A hash beside each wm counts the starts at the same position by different processes. From the third on, as many
  * events as a batch holds are taken one by one, and the offset is noted before each. An offset that is noted for the
- * fourth time ended three processes that had nothing else in hand: it becomes a dead letter, `crashed`, and is not
- * processed. (Fewer would do for a bug; but machines die for other reasons too, several times in a row when it is a bad
- * day, and an innocent event in the dead letters is a loss.) A position above the noted offset makes the count void,
+ * second time ended a process that had nothing else in hand, after two that had it in hand among others: it becomes a
+ * dead letter, `crashed`, and is not processed. A position above the noted offset makes the count void,
  * and a clean end forgets it, so only crashes make it grow. */
 #include "newsmill/log.h"
 #include "runtime_internal.h"
@@ -14,7 +13,7 @@
 #include <string.h>
 
 #define SUSPICIOUS_STARTS 3
-#define NOTES_OF_A_CRASH  4           /* three processes died at it, alone with it */
+#define NOTES_OF_A_CRASH  2           /* a process died at it, alone with it */
 #define KEEP_MS           "604800000" /* a week without a start: forgotten */
 
 /* KEYS try; ARGV position, instance. Replies the number of starts there. */

@@ -1,4 +1,4 @@
-"""Fixtures of all Python tests: one Kafka and one Redis for the whole run, a namespace of its own for each test.
+"""Fixtures of all Python tests: one Kafka and one Redis for each process of pytest, a namespace of its own for each test.
 
 A test that fails shows the last log lines of the workers it started. NM_KEEP=1 keeps the servers' folders.
 """

@@ -87,8 +87,7 @@ def name_of(number):
 
 
 def _message(space, item, schema):
-    return (item["id"], json.dumps(item, ensure_ascii=False, separators=(",", ":")),
-            [("nm-schema", schema), ("nm-ns", space.name), ("nm-revision", str(item["revision"]))])
+    return item["id"], json.dumps(item, ensure_ascii=False, separators=(",", ":")), space.headers(schema, item["revision"])
 
 
 def _article(number, version, revision):

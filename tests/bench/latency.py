@@ -1,7 +1,7 @@
 """latency: from a raw event to its record, at a tenth of the rate that the pipeline takes when it is saturated.
 
 One normalize and one publish. First a backlog says how many raw events a second get through both; then events come evenly at a
-tenth of that. Sent: when the producer takes an event, before any batching; read: when a consumer in this process has its record.
+tenth of that, for --warm-up seconds without being counted: a broker that was just started compiles its code all that time. Sent: when the producer takes an event, before any batching; read: when a consumer in this process has its record.
 Both on one clock; every event names a new article, so each has a record of its own.
 """
 
@@ -25,7 +25,8 @@ P50_MS, P99_MS = 30, 150
 
 
 def add_arguments(parser):
-    parser.add_argument("--seconds", type=int, default=30, help="latency: how long events come (default 30)")
+    parser.add_argument("--seconds", type=int, default=30, help="latency: how long events are counted (default 30)")
+    parser.add_argument("--warm-up", type=int, default=45, help="latency: how long they come before that (default 45)")
     parser.add_argument("--rate", type=int, help="latency: events a second; default: a tenth of the saturated rate")
 
 
@@ -61,10 +62,9 @@ def _saturated(rig, space, n_events):
     return rate, team
 
 
-def _send(space, rate, seconds, first):
+def _send(space, producer, rate, seconds, first):
     """{url: time at which it was sent}, evenly spaced."""
-    producer, sent = space.producer(**{"linger.ms": 0}), {}
-    began = time.monotonic()
+    sent, began = {}, time.monotonic()
     for n in itertools.count():
         due = began + n / rate
         if due > began + seconds:
@@ -76,6 +76,11 @@ def _send(space, rate, seconds, first):
         producer.produce(space.topic["raw"], value, url)
     assert producer.flush(30) == 0, "not every event was delivered"
     return sent
+
+
+def _wait_records(space, reader, n):
+    until(lambda: len(reader.seen) >= n, 30, lambda: f"{n} records come, {len(reader.seen)} did; "
+          f"normalize finished {progress(space, 'normalize')}")
 
 
 def _waits_ms(sent, seen):
@@ -91,10 +96,12 @@ def run(rig, options):
     say(f"latency: {saturated:.0f} raw events/s saturated, {rate} now")
     reader = Reader(space)
     reader.start()
+    producer = space.producer(**{"linger.ms": 0})  # one for all: the first events of a producer wait for its metadata
+    warmed = len(_send(space, producer, rate, options.warm_up, 1_000_000))
+    _wait_records(space, reader, warmed)
     meter = Meter(**{worker: process.pid for worker, process in team.items()}, **rig.pids())
-    sent = _send(space, rate, options.seconds, 1_000_000)
-    until(lambda: len(reader.seen) >= len(sent), 30, lambda: f"{len(sent)} records come, {len(reader.seen)} did; "
-          f"normalize finished {progress(space, 'normalize')}")
+    sent = _send(space, producer, rate, options.seconds, 2_000_000)
+    _wait_records(space, reader, warmed + len(sent))
     cpu, _ = meter.spent()
     reader.over.set()
     reader.join()

@@ -24,10 +24,6 @@ def revision_of(version):
     return START_MS * 1000 + version
 
 
-def headers(space, revision):
-    return [("nm-schema", "facet/1"), ("nm-ns", space.name), ("nm-revision", str(revision))]
-
-
 def _ident(number):
     return article_id(url_of(number))
 

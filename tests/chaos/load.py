@@ -69,7 +69,7 @@ class Load:
             self.counts["events"] += 1
             if self.counts["facets"] < self.counts["events"] * self.scenario.facet_share:
                 facet = next(self.facets)
-                self._produce("facets", facet.key, facet.value, 0, facets.headers(self.run.space, facet.revision))
+                self._produce("facets", facet.key, facet.value, 0, self.run.space.headers("facet/1", facet.revision))
                 self.counts["facets"] += 1
             if self.counts["events"] % 500 == 0:
                 self.producer.poll(0)

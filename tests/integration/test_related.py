@@ -11,7 +11,7 @@ import random
 import pytest
 
 from support import linking, stories
-from support.articles import article, message, retraction
+from support.articles import article, latest, message, retraction
 from support.facets import rest
 from support.namespace import Namespace
 from support.servers import Redis
@@ -34,6 +34,7 @@ TITLES = (  # six events, told several ways
      "Hollin bridge: end of tolls leaves gap in budget"),
 )
 AT = "2031-04-{day:02}T{hour:02}:00:00Z"
+SYLLABLES = ("bar", "del", "fin", "gom", "kul", "pres")
 
 
 def told(event, way):
@@ -231,22 +232,56 @@ def test_redis_put_back_under_living_workers(seed, kafka, own_redis, workers, tm
     space.close()
 
 
-@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (4, 3, 2, 1, 0), (2, 0, 4, 1, 3), (1, 4, 0, 3, 2)])
-def test_a_lead_and_its_members_in_every_record(order, space, workers):
-    """The shape of a real record: a lead of quality 86 with four others below it, best first, whatever came first."""
-    qualities = (86, 68, 60, 44, 30)
-    workers.start("related", space.config)
-    workers.start("publish", space.config, "--set", "publish.expect=related")
-    for n in order:
-        put(space, [story_article(n, 1, 0, n, quality=qualities[n])])
+QUALITIES = (86, 68, 60, 44, 30)
+
+
+def words_of(story):
+    """Five names that no other story has."""
+    return ["".join(SYLLABLES[(story // 6 ** place + place + shift) % 6] for place in range(3)).capitalize() + "qxzvj"[shift]
+            for shift in range(5)]
+
+
+def shape_article(story, n, revision=1):
+    names = words_of(story)
+    title = " ".join(names[:4]) + f" {names[4]}{'abcde'[n]}"
+    return article(10 * story + n, revision, title=title, publishedDateTime=AT.format(day=1, hour=n), quality=QUALITIES[n])
+
+
+def shape(story, records):
+    """What the five records of a story say, without what tells one story from another."""
+    found = []
+    for n in range(5):
+        record = json.loads(records[article(10 * story + n, 1)["id"]].value)
+        del record["revision"], record["story"]["id"]
+        if n > 0:
+            del record["story"]["size"]  # a member is not sent again for it
+        text = json.dumps(record)
+        for i in range(5):
+            text = text.replace(article(10 * story + i, 1)["id"], f"id {i}").replace(f"article-{10 * story + i}.", f"article-{i}.")
+            text = text.replace(f".example/{10 * story + i}", f".example/{i}").replace(words_of(story)[i], f"Name{i}")
+        found.append(text)
+    return found
+
+
+def test_a_lead_and_its_members_in_all_orders(space, workers):
+    """The shape of a real record, a lead with four others below it, best first, in all 120 orders: the same records."""
+    orders = list(itertools.permutations(range(5)))
+    for worker in ("related", "heat", "publish"):
+        workers.start(worker, space.config, "--set", "publish.expect=related")
+    for turn in range(5):
+        put(space, [shape_article(story, order[turn]) for story, order in enumerate(orders)])
         settle(space)
     rest(space)
-    records = {message.key.decode(): json.loads(message.value) for message in space.read("records")}
-    lead = records[article(0, 1)["id"]]
-    assert lead["story"]["size"] == 5 and lead["published"] is True
-    assert [member["quality"] for member in lead["related"]] == [68, 60, 44, 30]
-    for n in range(1, 5):
-        member = records[article(n, 1)["id"]]
-        assert (member["heat"], member["published"]) == (-1, False) and "related" not in member
-        assert member["story"]["lead"] == lead["id"]
-    assert workers.stop() == [0, 0]
+    space.wait_done("heat", "facets")
+    rest(space)
+    records = latest(space)
+    first = shape(0, records)
+    assert len(records) == 5 * len(orders)
+    for story, order in enumerate(orders):
+        assert shape(story, records) == first, f"order {order}"
+    lead, *members = [json.loads(text) for text in first]
+    assert (lead["heat"], lead["published"], lead["story"]["size"]) == (126, True, 5)
+    assert [(entry["title"][-1], entry["quality"]) for entry in lead["related"]] == list(zip("bcde", QUALITIES[1:]))
+    for member in members:
+        assert (member["heat"], member["published"], member["story"]["lead"]) == (-1, False, "id 0") and "related" not in member
+    assert workers.stop() == [0, 0, 0]

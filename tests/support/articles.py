@@ -34,7 +34,7 @@ def retraction(number, revision):
 def message(ns, item, headers=()):
     """(key, value, timestamp, headers) of an article."""
     return (item["id"], json.dumps(item, separators=(",", ":")), None,
-            [("nm-schema", "article/1"), ("nm-ns", ns.name), ("nm-revision", str(item["revision"])), *headers])
+            [*ns.headers("article/1", item["revision"]), *headers])
 
 
 def put(ns, stream, messages, timeout_s=60, check=None):

@@ -26,12 +26,10 @@ def cached(url):
 
 
 def facet_headers(ns, value):
-    """As a worker sends them: a touch has no revision."""
-    headers = [("nm-schema", "facet/1"), ("nm-ns", ns.name)]
     try:
-        return [*headers, ("nm-revision", str(json.loads(value)["revision"]))]
+        return ns.headers("facet/1", json.loads(value)["revision"])
     except (ValueError, KeyError, TypeError):
-        return headers
+        return ns.headers("facet/1")
 
 
 def put_facets(ns, *facets, check=None):

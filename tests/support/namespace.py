@@ -249,6 +249,11 @@ class Namespace:
             values = client.mget([f"{self.name}:wm:{group}:{self.topic[stream]}:{p}" for p in range(self.partitions)])
         return {p: value.decode().split(" ") if value is not None else None for p, value in enumerate(values)}
 
+    def headers(self, schema, revision=None):
+        """As a worker sends them: a touch has no revision."""
+        ours = [("nm-schema", schema), ("nm-ns", self.name)]
+        return ours if revision is None else [*ours, ("nm-revision", str(revision))]
+
     def done(self, worker):
         """Events that a worker has finished: the sum of its watermarks over all its inputs; -1 when Redis does not answer."""
         try:

@@ -5,6 +5,7 @@ that were started here are ever signalled, by their pid. Redis runs as design.md
 each second, noeviction), so a kill -9 loses nothing; rollback() is how writes get lost.
 """
 
+import os
 import pathlib
 import random
 import shutil
@@ -40,15 +41,16 @@ BROKER = ("log.cleaner.backoff.ms=200", "log.cleaner.threads=1", "group.min.sess
 class Kafka:
     """A broker run by deploy/kafka/broker. `brokers` is its address and stays the same over restarts."""
 
-    def __init__(self, folder=None, properties=BROKER):
+    def __init__(self, folder=None, properties=BROKER, java=None):
         self.folder = pathlib.Path(folder or tempfile.mkdtemp(prefix="newsmill-kafka-"))
         self.properties = list(properties)
+        self.environment = {**os.environ, "NM_KAFKA_JAVA": java} if java else None
         self.brokers = None
 
     def _broker(self, command, *args, timeout_s=120):
         done = subprocess.run(
             [str(ROOT / "deploy/kafka/broker"), command, str(self.folder), *args],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False)
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False, env=self.environment)
         if done.returncode != 0:
             raise RuntimeError(f"broker {command} ended with {done.returncode}: {done.stderr[-2000:]}")
         return done.stdout.strip()
