@@ -256,30 +256,85 @@ size_t nm_text_cut(const char *text, size_t len, size_t max_chars)
     return white ? word_end : len;
 }
 
+/* Appends the lower case of ASCII and stops before the first byte that is none; returns the bytes that it took. */
+static size_t fold_ascii(const char *text, size_t len, struct nm_buf *out)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
+    char *to = nm_buf_room(out, len);
+    size_t i = 0;
+    if (!to)
+        return len;
+    for (uint64_t eight; len - i >= sizeof eight; i += sizeof eight) {
+        memcpy(&eight, text + i, sizeof eight);
+        if (eight & tops)
+            break;
+        uint64_t upper = (eight + ones * (0x80 - 'A')) & ~(eight + ones * (0x7f - 'Z')) & tops; /* top bit: A to Z */
+        eight |= upper >> 2;
+        memcpy(to + i, &eight, sizeof eight);
+    }
+    for (; i < len && (unsigned char)text[i] < 0x80; i++)
+        to[i] = (char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] - 'A' + 'a' : text[i]);
+    out->len += i;
+    return i;
+}
+
+/* Appends the folding of one code point; false: NFC may change it where it stands, or what it becomes. */
+static bool fold_code(uint32_t code, const char *bytes, size_t n, struct nm_buf *out)
+{
+    utf8proc_int32_t parts[4];
+    int boundary = 0;
+    if (!nm_text_is_inert(code))
+        return false;
+    if ((code >= 0xe0 && code <= 0xff) || code >= 0x3041) { /* small letters; scripts without case */
+        nm_buf_add(out, bytes, n);
+        return true;
+    }
+    utf8proc_ssize_t n_parts = utf8proc_decompose_char((utf8proc_int32_t)code, parts, 4, UTF8PROC_CASEFOLD, &boundary);
+    if (n_parts < 1 || n_parts > 4)
+        return false;
+    for (utf8proc_ssize_t i = 0; i < n_parts; i++) {
+        if (!nm_text_is_inert((uint32_t)parts[i]))
+            return false;
+        nm_text_encode((uint32_t)parts[i], out);
+    }
+    return true;
+}
+
+/* Any text: what is too much of its marks is left out, then all of it is folded and brought into normal form. */
+static enum nm_status fold_any(const char *text, size_t len, struct nm_buf *out, struct nm_error *err)
+{
+    size_t start = out->len;
+    int n_marks = 0;
+    for (size_t i = 0; i < len;) {
+        uint32_t code;
+        i += nm_text_decode(text + i, len - i, &code);
+        bool inert = nm_text_is_inert(code);
+        if (inert)
+            n_marks = 0;
+        if (inert || mark_allowed(code, &n_marks))
+            nm_text_encode(code, out);
+    }
+    return nm_buf_ok(out) ? normalize(out, start, UTF8PROC_CASEFOLD, err) : NM_OK;
+}
+
 enum nm_status nm_text_fold(const char *text, size_t len, struct nm_buf *out, struct nm_error *err)
 {
     size_t start = out->len;
-    bool ascii = true;
-    int n_marks = 0;
-    for (size_t i = 0; i < len;) {
-        uint32_t code = (unsigned char)text[i];
-        size_t n = 1;
-        if (code < 0x80) {
-            n_marks = 0;
-            nm_buf_addc(out, (char)(code >= 'A' && code <= 'Z' ? code - 'A' + 'a' : code));
-        } else {
-            ascii = false;
-            n = nm_text_decode(text + i, len - i, &code);
-            if (nm_text_is_inert(code))
-                n_marks = 0;
-            if (nm_text_is_inert(code) || mark_allowed(code, &n_marks))
-                nm_text_encode(code, out);
+    bool inert = true;
+    for (size_t i = 0; i < len && inert;) {
+        i += fold_ascii(text + i, len - i, out);
+        while (i < len && inert && (unsigned char)text[i] >= 0x80) {
+            uint32_t code;
+            size_t n = nm_text_decode(text + i, len - i, &code);
+            inert = fold_code(code, text + i, n, out);
+            i += n;
         }
-        i += n;
     }
     enum nm_status s = NM_OK;
-    if (!ascii && nm_buf_ok(out))
-        s = normalize(out, start, UTF8PROC_CASEFOLD, err);
+    if (!inert && nm_buf_ok(out)) {
+        out->len = start;
+        s = fold_any(text, len, out, err);
+    }
     if (s == NM_OK && !nm_buf_ok(out))
         s = nm_fail(err, NM_FATAL, "out of memory for a text of %zu bytes", len);
     if (s != NM_OK)

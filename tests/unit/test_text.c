@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <utf8proc.h>
@@ -423,6 +424,59 @@ static void fold__cases(void **state)
     nm_buf_clear(&buf);
 }
 
+/* What most texts never see: all of it by the library. */
+static void check_fold(const char *text, size_t len)
+{
+    struct nm_buf buf = {0};
+    utf8proc_uint8_t *want = NULL;
+    utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)len, &want,
+                                      UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD);
+    assert_true(n >= 0);
+    assert_int_equal(nm_text_fold(text, len, &buf, NULL), NM_OK);
+    if (buf.len != (size_t)n || memcmp(nm_buf_str(&buf), want, buf.len) != 0)
+        fail_msg("'%.*s' becomes '%s', not '%s'", (int)len, text, nm_buf_str(&buf), (const char *)want);
+    nm_buf_clear(&buf);
+    free(want);
+}
+
+static void fold__is_that_of_the_library_for_every_code_point(void **state)
+{
+    (void)state;
+    struct nm_buf buf = {0};
+    for (uint32_t code = 1; code < 0x110000; code++) {
+        if (code >= 0xd800 && code < 0xe000)
+            continue;
+        nm_buf_reset(&buf);
+        nm_buf_adds(&buf, "Word NINE by nine ");
+        nm_text_encode(code, &buf);
+        nm_buf_adds(&buf, "A");
+        check_fold(buf.data, buf.len);
+    }
+    nm_buf_clear(&buf);
+}
+
+static void fold__is_that_of_the_library_for_mixed_texts(void **state)
+{
+    (void)state;
+    static const uint32_t some[] = {'a',    'Z',    '@',    '[',    '`',     '{',    ' ',    0xc9,
+                                    0xd7,   0xdf,   0xe9,   0x130,  0x131,   0x149,  0x17f,  0x1f0,
+                                    0x300,  0x301,  0x323,  0x3a3,  0x3c2,   0x41c,  0x43c,  0x6e2f,
+                                    0x30ab, 0xac00, 0x1100, 0x1161, 0x1f600, 0x1e9e, 0xfb01, 0x10400};
+    struct nm_buf buf = {0};
+    uint64_t random = 7;
+    for (int round = 0; round < 20000; round++) {
+        nm_buf_reset(&buf);
+        for (size_t n = random % 40; n > 0; n--) {
+            random = random * 6364136223846793005u + 1442695040888963407u;
+            nm_text_encode(some[(random >> 33) % ((random >> 60) < 9 ? 11 : N(some))], &buf);
+        }
+        random += 1;
+        if (buf.len > 0)
+            check_fold(buf.data, buf.len);
+    }
+    nm_buf_clear(&buf);
+}
+
 static void word__whole_and_prefix(void **state)
 {
     (void)state;
@@ -496,6 +550,8 @@ int main(void)
         cmocka_unit_test(slug__letters_and_symbols),
         cmocka_unit_test(slug__cut_at_a_word),
         cmocka_unit_test(fold__cases),
+        cmocka_unit_test(fold__is_that_of_the_library_for_every_code_point),
+        cmocka_unit_test(fold__is_that_of_the_library_for_mixed_texts),
         cmocka_unit_test(word__whole_and_prefix),
         cmocka_unit_test(word__repeats_are_linear),
     };

@@ -40,8 +40,9 @@ void nz_keywords_index(struct nz_keywords *keywords)
 
 static bool is_word_char(utf8proc_int32_t c)
 {
+    static const uint64_t ascii[2] = {UINT64_C(0x03ff) << '0', UINT64_C(0x07fffffe07fffffe)}; /* 0-9; A-Z and a-z */
     if (c < 0x80)
-        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z');
+        return ascii[c >> 6] >> (c & 63) & 1;
     switch (utf8proc_category(c)) {
     case UTF8PROC_CATEGORY_LU:
     case UTF8PROC_CATEGORY_LL:
@@ -110,16 +111,29 @@ static void find_at(const struct nz_keywords *keywords, struct nz_str text, size
     }
 }
 
+/* The end of the word that begins at `at`; `at` where none does. */
+static size_t word_end(struct nz_str text, size_t at)
+{
+    size_t len = 0;
+    for (; at < text.len; at += len) {
+        unsigned char byte = (unsigned char)text.data[at];
+        len = 1;
+        if (byte < 0x80 ? !is_word_char(byte) : !is_word_char(char_at(text, at, &len)))
+            break;
+    }
+    return at;
+}
+
 void nz_keywords_find(const struct nz_keywords *keywords, struct nz_str text,
                       void (*hit)(void *self, const struct nz_keyword *keyword), void *self)
 {
-    bool in_word = false;
     if (keywords->n == 0)
         return;
     for (size_t at = 0, len = 0; at < text.len; at += len) {
-        utf8proc_int32_t c = char_at(text, at, &len);
-        if (!in_word)
-            find_at(keywords, text, at, hit, self);
-        in_word = is_word_char(c);
+        find_at(keywords, text, at, hit, self);
+        at = word_end(text, at);
+        len = 0;
+        if (at < text.len)
+            (void)char_at(text, at, &len); /* nothing begins right behind a word */
     }
 }
