@@ -114,7 +114,7 @@ def copies(source, target):
     for message in source.read_batches("facets", check=False):
         facet = json.loads(message.value)
         if facet["facet"] != "touch":
-            yield message.key, message.value, None, headers(target, facet["revision"])
+            yield message.key, message.value, None, target.headers("facet/1", facet["revision"])
 
 
 def apply(records, best, min_quality):

@@ -205,11 +205,14 @@ struct nz_keyword {
     size_t len;
     uint32_t topic;
 };
+#define NZ_BEGINNINGS 65536
 struct nz_keywords {
     struct nz_keyword *item; /* sorted by word */
     size_t n;
     size_t first[257]; /* item[first[b]] is the first whose word starts with byte b or a greater one */
-    bool prefix;       /* a keyword may be the start of a word */
+    unsigned char begins[NZ_BEGINNINGS / 8]; /* a bit for the hash of each beginning of four bytes */
+    bool is_short[256];                      /* a word of fewer bytes starts with that one */
+    bool prefix;                             /* a keyword may be the start of a word */
 };
 /* Sorts and indexes. */
 void nz_keywords_index(struct nz_keywords *keywords);

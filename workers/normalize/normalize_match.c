@@ -3,7 +3,7 @@
  * The keywords are sorted, and the sorted array is used as a trie: from every place where a word may start, the range
  * of keywords that agree with the text so far is narrowed byte by byte; a keyword that ends there is the first of its
  * range, because a text sorts before everything that it begins. So the cost depends on how far the text follows some
- * keyword, hardly on how many there are: most places end after one look into `first`.
+ * keyword, hardly on how many there are: most places end after one look at their first four bytes.
  * What a word is: nm_text_has_word() says so, and the unit test compares the two; a code point that is a letter, a mark
  * or a digit belongs to a word, and a keyword may start or end wherever no such code point is next to it.
  * Threads: pure functions. */
@@ -25,8 +25,37 @@ static int by_word(const void *a, const void *b)
     return (left->topic > right->topic) - (left->topic < right->topic);
 }
 
+static uint32_t beginning(const char *word)
+{
+    uint32_t four;
+    memcpy(&four, word, sizeof four);
+    return (four * UINT32_C(0x9e3779b1)) >> 16; /* Knuth's multiplicative hash, 16 bits */
+}
+
+static void note_beginning(struct nz_keywords *keywords, const struct nz_keyword *item)
+{
+    if (item->len < 4) {
+        keywords->is_short[(unsigned char)item->word[0]] = true;
+        return;
+    }
+    uint32_t at = beginning(item->word);
+    keywords->begins[at / 8] |= (unsigned char)(1 << at % 8);
+}
+
+static bool may_begin(const struct nz_keywords *keywords, struct nz_str text, size_t at)
+{
+    if (text.len - at < 4 || keywords->is_short[(unsigned char)text.data[at]])
+        return true;
+    uint32_t four = beginning(text.data + at);
+    return keywords->begins[four / 8] >> four % 8 & 1;
+}
+
 void nz_keywords_index(struct nz_keywords *keywords)
 {
+    memset(keywords->begins, 0, sizeof keywords->begins);
+    memset(keywords->is_short, 0, sizeof keywords->is_short);
+    for (size_t k = 0; k < keywords->n; k++)
+        note_beginning(keywords, &keywords->item[k]);
     if (keywords->n > 0)
         qsort(keywords->item, keywords->n, sizeof *keywords->item, by_word);
     size_t i = 0;
@@ -130,7 +159,8 @@ void nz_keywords_find(const struct nz_keywords *keywords, struct nz_str text,
     if (keywords->n == 0)
         return;
     for (size_t at = 0, len = 0; at < text.len; at += len) {
-        find_at(keywords, text, at, hit, self);
+        if (may_begin(keywords, text, at))
+            find_at(keywords, text, at, hit, self);
         at = word_end(text, at);
         len = 0;
         if (at < text.len)
