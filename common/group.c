@@ -8,7 +8,8 @@
 
 #include <string.h>
 
-#define LOOK_MS 200 /* between two looks while some partition is behind */
+#define LOOK_MS         200 /* between two looks while some partition is behind */
+#define LOOK_WAITING_MS 20  /* the same while one of ours waits for another's */
 
 void nm_group_close(struct nm_runtime *rt)
 {
@@ -142,11 +143,17 @@ enum nm_status nm_group_advance(struct nm_runtime *rt, struct nm_error *err)
             return NM_OK;
         peers->waiting = false;
         take_looks(rt);
-        nm_pause_ahead(rt);
+        if (nm_pause_ahead(rt))
+            peers->at_ms = nm_boottime_ms() + LOOK_WAITING_MS;
     }
     if (!peers->replaying || nm_boottime_ms() < peers->at_ms)
         return NM_OK;
     append_looks(peers);
     peers->waiting = true;
     return nm_redis_submit(rt->redis, &peers->pipe, err);
+}
+
+int64_t nm_group_deadline_ms(const struct nm_runtime *rt)
+{
+    return rt->peers.replaying && !rt->peers.waiting ? rt->peers.at_ms : INT64_MAX;
 }

@@ -218,7 +218,7 @@ static enum nm_status verify(struct nm_runtime *rt, struct nm_error *err)
 
 static int64_t next_timer_ms(const struct nm_runtime *rt)
 {
-    int64_t at_ms = least(nm_fill_deadline_ms(rt), nm_sets_deadline_ms(rt));
+    int64_t at_ms = least(nm_fill_deadline_ms(rt), least(nm_sets_deadline_ms(rt), nm_group_deadline_ms(rt)));
     return nm_redis_in_flight(rt->redis) ? least(at_ms, nm_redis_deadline_ms(rt->redis)) : at_ms;
 }
 

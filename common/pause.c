@@ -47,14 +47,15 @@ static int64_t slowest_ms(const struct nm_runtime *rt)
     return slowest;
 }
 
-void nm_pause_ahead(struct nm_runtime *rt)
+bool nm_pause_ahead(struct nm_runtime *rt)
 {
     int64_t slowest = slowest_ms(rt);
-    bool changed = false;
+    bool changed = false, waiting = false;
     for (size_t i = 0; i < rt->n_parts; i++) {
         struct nm_partition *part = &rt->part[i];
         bool ahead = slowest >= 0 && part->fetched && part->polled < part->facts.end &&
                      part->event_ms - slowest > rt->settings.replay_ahead_ms;
+        waiting = waiting || ahead;
         if (ahead == part->ahead)
             continue;
         part->ahead = ahead;
@@ -62,10 +63,11 @@ void nm_pause_ahead(struct nm_runtime *rt)
         struct nm_where where = {.stream = nm_partition_topic(rt, part), .partition = part->id, .offset = part->polled};
         nm_log_at(NM_DEBUG, "replay.step", &where, ahead ? "waiting for slower partitions" : "going on");
     }
-    if (!changed)
-        return;
-    apply(rt, true);
-    apply(rt, false);
+    if (changed) {
+        apply(rt, true);
+        apply(rt, false);
+    }
+    return waiting;
 }
 
 void nm_pause_end(struct nm_runtime *rt)

@@ -227,7 +227,7 @@ int64_t nm_fill_deadline_ms(const struct nm_runtime *rt);
 
 /* pause.c */
 void nm_pause_window(struct nm_runtime *rt, bool pause);
-void nm_pause_ahead(struct nm_runtime *rt); /* after each look at the group */
+bool nm_pause_ahead(struct nm_runtime *rt); /* after each look at the group; true: some partition waits for others */
 void nm_pause_end(struct nm_runtime *rt);   /* resumes everything */
 
 /* work.c */
@@ -310,6 +310,8 @@ NM_MUST_USE enum nm_status nm_resume_rebuilt(struct nm_runtime *rt, struct nm_er
 /* group.c */
 NM_MUST_USE enum nm_status nm_group_begin(struct nm_runtime *rt, struct nm_error *err);
 NM_MUST_USE enum nm_status nm_group_advance(struct nm_runtime *rt, struct nm_error *err);
+/* When the next look is due; INT64_MAX: there is none, or one is under way. */
+int64_t nm_group_deadline_ms(const struct nm_runtime *rt);
 void nm_group_close(struct nm_runtime *rt);
 
 /* observe.c */

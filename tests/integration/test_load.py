@@ -10,7 +10,6 @@ import subprocess
 import time
 
 import pytest
-import yaml
 
 from support.articles import stop
 from support.waiting import until

@@ -8,8 +8,7 @@ import json
 
 import pytest
 
-from support.articles import (article, ident, log_lines, put_articles, read, refused, retraction, revision_of, stop,
-                              wait_log, wait_ready)
+from support.articles import article, log_lines, put_articles, read, refused, retraction, revision_of, stop, wait_log
 from support.facets import cached, facet, heat, put_facets, rest, story
 from support.waiting import until
 
