@@ -54,7 +54,8 @@ def test_stories_are_as_good_as_the_reference(protocol, new_namespace, workers):
 
 @pytest.mark.parametrize("instances", (1, 2, 3, 5) if ALL else (3,))
 def test_a_backlog_over_partitions_and_processes_is_linked_as_well(instances, new_namespace, workers):
-    """Two weeks of articles wait on eight partitions; whoever is ahead waits for the others."""
+    """Two weeks of articles wait on eight partitions; whoever is ahead waits for the others. Who comes first moves a single replay
+    by up to 0.015 either way, so the mean of three is the figure (NM_LINKING=all), and one of them only shows that it works."""
     score, reference = linking.module("score"), linking.module("reference")
     ours, theirs = [], []
     for protocol in SEEDS if ALL else ("mix",):
@@ -62,4 +63,4 @@ def test_a_backlog_over_partitions_and_processes_is_linked_as_well(instances, ne
         ours.append(linked(new_namespace, workers, articles, 8, instances)[0]["B-cubed F1"])
         theirs.append(score.score(articles, reference.run(articles))["B-cubed F1"])
     print(f"{instances} processes: mean B-cubed F1 {statistics.mean(ours):.4f} {ours}, reference {statistics.mean(theirs):.4f} {theirs}")
-    assert statistics.mean(ours) >= statistics.mean(theirs) - (0.01 if ALL else ROOM["B-cubed F1"])
+    assert statistics.mean(ours) >= statistics.mean(theirs) - (0.01 if ALL else 0.03)
