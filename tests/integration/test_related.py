@@ -11,7 +11,7 @@ import random
 import pytest
 
 from support import linking, stories
-from support.articles import article, latest, message, retraction
+from support.articles import article, latest, log_lines, message, retraction
 from support.facets import rest
 from support.namespace import Namespace
 from support.servers import Redis
@@ -161,23 +161,39 @@ def test_an_updated_founder_does_not_take_over_its_story(space, workers):
     assert workers.stop() == [0]
 
 
-def test_twins_at_the_same_instant_meet(space, workers):
-    """Pairs of equal titles in different partitions, on three instances."""
-    rng = random.Random(7)
+def twins(seed, n_pairs=100):
+    """Pairs of articles with the same title, which shares words with some others; the ids of a pair lie in any partition."""
+    rng = random.Random(seed)
     words = [hashlib.sha256(str(n).encode()).hexdigest()[:8].translate(str.maketrans("0123456789", "ghijklmnop")) for n in range(900)]
     pairs = []
-    for n in range(100):
-        title = " ".join(rng.sample(words, 6))
-        pairs.append([article(2 * n + k, 1, title=title, publishedDateTime=AT.format(day=3, hour=1), quality=60) for k in range(2)])
-    for _ in range(2):
-        workers.start("related", space.config)
+    for n in range(n_pairs):
+        title = " ".join(rng.sample(words, rng.randrange(5, 9)))
+        pairs.append([article(2 * n + k, 1, title=title, publishedDateTime=AT.format(day=3, hour=1), quality=rng.choice((60, 70)))
+                      for k in range(2)])
+    return pairs
+
+
+def shares(worker):
+    """How many partitions of its two inputs it was given, each time."""
+    return [line["msg"].split()[0] for line in log_lines(worker, "group.assigned")]
+
+
+@pytest.mark.parametrize("instances", [2, 4])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_twins_at_the_same_instant_meet(seed, instances, new_namespace, workers):
+    """Pairs of equal titles that come together, on several instances at work on one Redis."""
+    space = new_namespace(partitions=4).create_topics()
+    pairs = twins(seed)
+    team = [workers.start("related", space.config, "--set", f"runtime.batchItems={random.Random(seed).randrange(1, 40)}")
+            for _ in range(instances)]
+    until(lambda: all(shares(worker)[-1:] == [f"{8 // instances}"] for worker in team), 30, "each of them has its share")
     put(space, [item for pair in pairs for item in pair])
     settle(space)
     state = check(space)
     for one, other in pairs:
         homes = {stories.root(state, state.article[bytes.fromhex(item["id"])][b"s"]) for item in (one, other)}
         assert len(homes) == 1, "twins are in one story"
-    assert workers.stop() == [0, 0]
+    assert workers.stop() == [0] * instances
 
 
 @pytest.mark.parametrize("seed", SEEDS)
