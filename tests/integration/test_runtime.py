@@ -157,7 +157,7 @@ def test_second_sigterm_ends_a_worker_that_hangs(ns, workers, redis):
         put_many(ns, range(4, 8), 1000)
         until(lambda: waits_for_redis(worker, redis), 10, "the worker waits for Redis")
         worker.term()
-        until(lambda: not worker.term(), 5, "another signal ends it", every_s=0.1)
+        until(lambda: not worker.term(), 20, "another signal ends it", every_s=0.1)
         assert worker.code == 1
     finally:
         redis.process.send_signal(signal.SIGCONT)
