@@ -1,0 +1,175 @@
+"""related where much comes at once: floods of one title and of one word, a story of thousands whose lead changes with every article, two
+large stories that become one, news of ten years ago. Sizes are small; NM_LARGE=10 makes them that many times larger and holds the commands of
+Redis to 5 ms each (by its slow log, which measures the time on the wall: on a busy machine that says little)."""
+
+import os
+
+import pytest
+
+from support import linking, stories
+from support.articles import article, count, message, retraction
+from support.waiting import until
+
+LARGE = int(os.environ.get("NM_LARGE", "1"))
+SLOW_US = 5000
+DAY = 86400
+TITLE = "Sonnblick ferry aground near Ostmark, passengers safe"
+OTHER = ("Carrow derailment closes coast line", "Carrow derailment shuts the coast line")
+
+
+def at(day, second=0):
+    return f"2031-04-{day:02}T{second // 3600 % 24:02}:{second // 60 % 60:02}:{second % 60:02}Z"
+
+
+def told(n, title, day=3, quality=60, revision=1):
+    return article(n, revision, title=title, publishedDateTime=at(day, n), quality=quality)
+
+
+def made_up(n):
+    """A word that no other number has."""
+    digits = "abcdefghij"
+    return "qu" + "".join(digits[int(d)] + "zu" for d in f"{n:06}")
+
+
+@pytest.fixture
+def space(new_namespace, redis):
+    with redis.client() as client:
+        client.config_set("slowlog-log-slower-than", SLOW_US)
+        client.config_set("slowlog-max-len", 1000)
+        client.slowlog_reset()
+    yield new_namespace(partitions=2).create_topics()
+    with redis.client() as client:
+        client.config_set("slowlog-log-slower-than", 10000)
+
+
+def put(space, articles):
+    space.produce("normalized", (message(space, item) for item in articles), timeout_s=300)
+
+
+def settle(space, timeout_s=60 * LARGE):
+    space.wait_done("related", "normalized", timeout_s)
+    until(lambda: not any(linking.out_lengths(space)), timeout_s, lambda: f"the out sets are empty: {linking.out_lengths(space)}")
+
+
+def check(space):
+    state = stories.load(space)
+    stories.check_sound(state)
+    stories.check_facets(state, stories.newest_facets(space))
+    with space.redis.client() as client:
+        slow = [entry for entry in client.slowlog_get(1000) if space.name.encode() in entry["command"]]
+    assert LARGE == 1 or not slow, [(entry["duration"], entry["command"][:200]) for entry in slow[:5]]
+    return state
+
+
+def script_us(space):
+    """(µs, calls) of all scripts so far, on the clock of Redis."""
+    with space.redis.client() as client:
+        stats = client.info("commandstats").get("cmdstat_evalsha", {"usec": 0, "calls": 0})
+    return stats["usec"], stats["calls"]
+
+
+def homes(state, numbers):
+    return {stories.root(state, state.article[bytes.fromhex(article(n, 1)["id"])][b"s"]) for n in numbers}
+
+
+def test_a_flood_of_one_title_is_one_story_and_stops_no_other(space, workers):
+    n = 2000 * LARGE
+    worker = workers.start("related", space.config)
+    costs = []
+    for quarter in range(4):
+        before = script_us(space)
+        put(space, [told(i, TITLE) for i in range(quarter * n // 4, (quarter + 1) * n // 4)])
+        if quarter == 1:
+            put(space, [told(n + k, OTHER[k]) for k in range(2)])
+        settle(space)
+        after = script_us(space)
+        costs.append((after[0] - before[0]) / (after[1] - before[1]))
+    state = check(space)
+    assert len(homes(state, range(n))) == 1 and len(homes(state, (n, n + 1))) == 1
+    assert homes(state, range(n)) != homes(state, (n, n + 1))
+    assert max(map(len, state.postings.values())) == 64, "the newest of each term are kept"
+    df = [int(value) for values in state.counters.values() for value in values.values()]
+    assert max(df) <= 4, "words of one story stay rare, however often it is told"
+    assert costs[3] < 3 * costs[1], f"the cost of a script grows with the story: {costs}"
+    worker.term()
+    assert worker.wait() == 0
+
+
+def test_one_word_in_every_article_neither_links_nor_costs(space, workers):
+    n = 1000 * LARGE
+    workers.start("related", space.config)
+    put(space, [told(i, f"Wednesday {made_up(4 * i)} {made_up(4 * i + 1)} {made_up(4 * i + 2)}") for i in range(n)])
+    settle(space)
+    state = check(space)
+    largest = max(len(members) for members in state.members.values())
+    assert largest <= n // 20, "one word of four is not a story"
+    assert max(map(len, state.postings.values())) <= 64
+    assert workers.stop() == [0]
+
+
+def test_a_story_whose_lead_changes_with_every_article(space, workers):
+    """The former leads far below are told later, a step at a time: not all of them with each article."""
+    n = 500 * LARGE
+    workers.start("related", space.config)
+    put(space, [told(i, TITLE, quality=i) for i in range(n)])
+    settle(space, 120 * LARGE)
+    state = check(space)
+    members, = state.members.values()
+    assert len(members) == n
+    lead = bytes.fromhex(article(n - 1, 1)["id"])
+    assert next(iter(state.story.values()))[b"lead"] == lead
+    assert count(space, "facets") <= 26 * n, "an article is the news of the lead, the former lead and the first of the list"
+    put(space, [retraction(n - 1, 2), told(0, TITLE, quality=2 * n, revision=2)])
+    settle(space, 120 * LARGE)
+    state = check(space)
+    assert next(iter(state.story.values()))[b"lead"] == bytes.fromhex(article(0, 1)["id"])
+    assert workers.stop() == [0]
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_two_large_stories_become_one(killed, space, workers):
+    """Two words of five in common and twelve days apart: two stories, until an article of the first day is near both."""
+    n = 600 * LARGE
+    one, other = "Almavor Brenkau Castorvik Sonnblick Ostmark", "Dorvilund Elmsfjord Fjaldorn Sonnblick Ostmark"
+    link, between = "Almavor Dorvilund Elmsfjord Sonnblick Ostmark", "Almavor Brenkau Dorvilund Elmsfjord"
+    options = ("--set", f"related.storyHalfMs={DAY * 1000}")
+    worker = workers.start("related", space.config, *options)
+    put(space, [told(i, one, day=1) for i in range(n)])
+    settle(space)
+    put(space, [*(told(n + i, other, day=13) for i in range(n)), told(2 * n, link, day=13)])  # only the nearest 32 are looked at
+    settle(space)
+    state = check(space)
+    assert len(homes(state, range(n))) == len(homes(state, range(n, 2 * n + 1))) == 1 and len(state.members) == 2
+    put(space, [told(2 * n + 1, between, day=1, quality=99)])
+    if killed:
+        until(lambda: any(fields.get(b"rest") for fields in stories.load(space).story.values()) or len(stories.load(space).into) == 1,
+              60, "the stories begin to move")
+        worker.kill()
+        worker = workers.start("related", space.config, *options)
+        put(space, [retraction(3, 2), told(n + 3, OTHER[0], day=13, revision=2)])
+    settle(space, 120 * LARGE)
+    state = check(space)
+    rest = [i for i in range(2 * n + 2) if not killed or i not in (3, n + 3)]
+    assert len(homes(state, rest)) == 1 and len(state.into) == 1
+    assert max(map(len, state.members.values())) == len(rest)
+    worker.term()
+    assert worker.wait() == 0
+
+
+def test_news_of_ten_years_ago_live_as_long_as_those_of_today(space, workers):
+    workers.start("related", space.config)
+    old = [article(n, 1, title=OTHER[n], publishedDateTime=f"2016-02-0{n + 1}T10:00:00Z") for n in range(2)]
+    put(space, [*old, told(5, TITLE), told(6, TITLE)])
+    settle(space)
+    state = check(space)
+    assert len(homes(state, (0, 1))) == 1, "they find each other"
+    ttls = {}
+    for key, ttl in state.ttl.items():
+        ttls.setdefault(key.split(b"{rel}:", 1)[1].partition(b":")[0], set()).add(ttl)
+    assert all(max(found) - min(found) <= 60 for found in ttls.values()), ttls
+    put(space, old)
+    settle(space)
+    again = check(space)
+    for kind in ("article", "vector", "links", "centroid", "members", "counters", "postings"):
+        assert getattr(again, kind) == getattr(state, kind), kind
+    assert workers.stop() == [0]
