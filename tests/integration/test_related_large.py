@@ -12,17 +12,13 @@ from support.waiting import until
 
 LARGE = int(os.environ.get("NM_LARGE", "1"))
 SLOW_US = 5000
-DAY = 86400
 TITLE = "Sonnblick ferry aground near Ostmark, passengers safe"
 OTHER = ("Carrow derailment closes coast line", "Carrow derailment shuts the coast line")
 
 
-def at(day, second=0):
-    return f"2031-04-{day:02}T{second // 3600 % 24:02}:{second // 60 % 60:02}:{second % 60:02}Z"
-
-
-def told(n, title, day=3, quality=60, revision=1):
-    return article(n, revision, title=title, publishedDateTime=at(day, n), quality=quality)
+def told(n, title, hour=3, quality=60, revision=1):
+    date = f"2031-04-03T{hour:02}:{n // 60 % 60:02}:{n % 60:02}Z"
+    return article(n, revision, title=title, publishedDateTime=date, quality=quality)
 
 
 def made_up(n):
@@ -128,25 +124,25 @@ def test_a_story_whose_lead_changes_with_every_article(space, workers):
 
 @pytest.mark.parametrize("killed", [False, True])
 def test_two_large_stories_become_one(killed, space, workers):
-    """Two words of five in common and twelve days apart: two stories, until an article of the first day is near both."""
+    """Two words of five in common and many half-lives apart: two stories, until an article of the first hour is near both."""
     n = 600 * LARGE
     one, other = "Almavor Brenkau Castorvik Sonnblick Ostmark", "Dorvilund Elmsfjord Fjaldorn Sonnblick Ostmark"
-    link, between = "Almavor Dorvilund Elmsfjord Sonnblick Ostmark", "Almavor Brenkau Dorvilund Elmsfjord"
-    options = ("--set", f"related.storyHalfMs={DAY * 1000}")
+    between, near = "Almavor Brenkau Dorvilund Elmsfjord", ("Almavor Brenkau Dorvilund Sonnblick", "Dorvilund Elmsfjord Almavor Sonnblick")
+    options = ("--set", "related.storyHalfMs=3600000")
     worker = workers.start("related", space.config, *options)
-    put(space, [told(i, one, day=1) for i in range(n)])
+    put(space, [*(told(i, one, hour=1) for i in range(n - 1)), told(n - 1, near[0], hour=1)])  # only the nearest 32 are looked at
     settle(space)
-    put(space, [*(told(n + i, other, day=13) for i in range(n)), told(2 * n, link, day=13)])  # only the nearest 32 are looked at
+    put(space, [*(told(n + i, other, hour=22) for i in range(n)), told(2 * n, near[1], hour=22)])
     settle(space)
     state = check(space)
     assert len(homes(state, range(n))) == len(homes(state, range(n, 2 * n + 1))) == 1 and len(state.members) == 2
-    put(space, [told(2 * n + 1, between, day=1, quality=99)])
+    put(space, [told(2 * n + 1, between, hour=1, quality=99)])
     if killed:
         until(lambda: any(fields.get(b"rest") for fields in stories.load(space).story.values()) or len(stories.load(space).into) == 1,
               60, "the stories begin to move")
         worker.kill()
         worker = workers.start("related", space.config, *options)
-        put(space, [retraction(3, 2), told(n + 3, OTHER[0], day=13, revision=2)])
+        put(space, [retraction(3, 2), told(n + 3, OTHER[0], hour=22, revision=2)])
     settle(space, 120 * LARGE)
     state = check(space)
     rest = [i for i in range(2 * n + 2) if not killed or i not in (3, n + 3)]
