@@ -226,6 +226,15 @@ static enum nm_status find(struct related *related, const struct nm_batch *batch
     return status;
 }
 
+/* Whether an item before this one is of the same article. */
+static bool came_before(const struct nm_batch *batch, const struct nm_item *item)
+{
+    for (const struct nm_item *other = batch->item; other < item; other++)
+        if (!other->set && memcmp(other->id, item->id, sizeof item->id) == 0)
+            return true;
+    return false;
+}
+
 static enum nm_status place(struct related *related, struct nm_batch *batch, struct nm_item *item, struct nm_error *err)
 {
     struct item_data *data = item->data;
@@ -239,6 +248,9 @@ static enum nm_status place(struct related *related, struct nm_batch *batch, str
     double norm = rl_weigh(&related->options, data->article.term, counts, n, stories, weight);
     enum nm_status status = find(related, batch, data, weight, norm, &found, &n_found, err);
     struct rl_placement placement = {&data->article, weight, norm, found.slot, n_found};
+    /* The version before it takes out postings that it does not have, also those that this one wrote at step 0. */
+    if (status == NM_OK && came_before(batch, item))
+        rl_post(&related->state, &related->options, batch->pipe, &data->article);
     if (status == NM_OK)
         data->command = rl_place(&related->state, batch->pipe, item->partition, &placement, &related->scratch);
     return status;

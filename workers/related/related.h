@@ -119,6 +119,9 @@ void rl_state_close(void);
 NM_MUST_USE enum nm_status rl_state_check(const struct rl_state *state, const struct rl_options *options,
                                           struct nm_redis *redis, struct nm_error *err);
 
+/* An article's postings. */
+void rl_post(const struct rl_state *state, const struct rl_options *options, struct nm_pipe *pipe,
+             const struct rl_article *article);
 /* Trip 1: an article's postings, then what it asks. Returns the index of the first question's reply: the counters of
  * the two epochs, then the postings of each of the first queryTerms terms. */
 size_t rl_ask(const struct rl_state *state, const struct rl_options *options, struct nm_pipe *pipe,

@@ -173,11 +173,17 @@ static void ask_postings(const struct rl_state *state, const struct rl_options *
     nm_pipe_int(pipe, options->postings);
 }
 
-size_t rl_ask(const struct rl_state *state, const struct rl_options *options, struct nm_pipe *pipe,
-              const struct rl_article *article)
+void rl_post(const struct rl_state *state, const struct rl_options *options, struct nm_pipe *pipe,
+             const struct rl_article *article)
 {
     for (size_t i = 0; i < article->n_terms; i++)
         post(state, options, pipe, article, i);
+}
+
+size_t rl_ask(const struct rl_state *state, const struct rl_options *options, struct nm_pipe *pipe,
+              const struct rl_article *article)
+{
+    rl_post(state, options, pipe, article);
     size_t first = pipe->n_commands;
     ask_counts(state, pipe, article, article->at_s / RL_EPOCH_S);
     ask_counts(state, pipe, article, article->at_s / RL_EPOCH_S - 1);
