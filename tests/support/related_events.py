@@ -50,9 +50,18 @@ class Events:
         return sent
 
 
+def check_found(state, most=64):
+    """Every article is found by each of its terms, where the list has room."""
+    for name, terms in state.vector.items():
+        for term in terms:
+            ids = state.postings.get(term, {})
+            assert name in ids or len(ids) == most, f"{name.hex()} is not among the {len(ids)} postings of {term.hex()}"
+
+
 def check(fleet):
     state = stories.load(fleet)
     stories.check_sound(state)
+    check_found(state)
     stories.check_facets(state, fleet.facets)
     return state
 
