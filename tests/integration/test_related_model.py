@@ -118,6 +118,26 @@ def test_facets_in_any_order_come_to_the_same(seed, fleet):
     assert set(shown.values()) <= {1}, "once"
 
 
+@pytest.mark.parametrize("seed", FEW)
+def test_sums_of_rounded_weights_leave_nothing(seed, fleet):
+    """A word that forty members of a story had, each with a weight of its own, and none has any more."""
+    rng = random.Random(7000 + seed)
+    team, revision = fleet(), itertools.count(1)
+    shared, common = " ".join(word(rng) for _ in range(5)), [word(rng) for _ in range(3)]
+
+    def version(n, title):
+        return article(n, next(revision), title=title, publishedDateTime=when(n), quality=60)
+
+    for n in range(160):
+        team.feed(version(n % 40, " ".join([shared, *rng.sample(common, rng.randrange(4))])))
+        if n < 40:  # the words get commoner, so that each member has its own weight of them
+            team.feed(version(1000 + n, " ".join([*(word(rng) for _ in range(6)), common[n % 3]])))
+    assert len({home(check(team), n) for n in range(40)}) == 1
+    team.feed(*(version(n, shared) for n in range(40)))
+    team.drain()
+    check(team)
+
+
 # ---- again, and late
 
 

@@ -93,7 +93,8 @@ def check_centroids(state, centroid_max=64):
             want.update(state.vector[member])
         if len(want) > centroid_max or len(want) != len(centroid):
             assert len(centroid) <= centroid_max
-            assert set(centroid) <= set(want), f"{story.hex()} has terms of nobody"
+            nobody = {term.hex(): weight for term, weight in centroid.items() if term not in want}
+            assert not nobody, f"{story.hex()} has terms of nobody: {nobody}"
             continue
         for term, weight in want.items():
             # it is kept in 32 bits, so each sum may be wrong by half of its last place

@@ -297,7 +297,7 @@ local function take_out(id, m, stays)
     end
     if c and c[t] then
       c[t] = c[t] - w[t]
-      if c[t] < 1e-6 then c[t] = nil end
+      if c[t] < 1e-4 then c[t] = nil end -- what rounding to 32 bits leaves of a large sum is no term
     end
   end
   call('DEL', key('v', id), key('l', id))
