@@ -89,6 +89,13 @@ static const struct nm_metric_spec paused_partitions = {
     .name = "paused_partitions",
     .help = "Assigned partitions from which nothing is taken at the moment.",
 };
+static const struct nm_metric_spec set_members = {
+    .kind = NM_GAUGE,
+    .name = "set_members",
+    .help =
+        "Members of a due set or an out set, in the partitions of this process: what is to be done without an event.",
+    .label = {"set"},
+};
 static const struct nm_metric_spec rebalances_total = {
     .kind = NM_COUNTER,
     .name = "rebalances_total",
@@ -171,6 +178,11 @@ void nm_runtime_metrics_lag(struct nm_runtime_metrics *rm, enum nm_stream stream
 void nm_runtime_metrics_give_back(struct nm_runtime_metrics *rm, enum nm_stream stream, int32_t partition)
 {
     nm_runtime_metrics_lag(rm, stream, partition, -1, -1);
+}
+
+void nm_runtime_metrics_set(struct nm_runtime_metrics *rm, const char *set, int64_t members)
+{
+    nm_series_set(nm_metric(rm->metrics, &set_members, &set), (double)members);
 }
 
 void nm_runtime_metrics_dead(struct nm_runtime_metrics *rm, const char *code)

@@ -44,6 +44,7 @@ void nm_runtime_metrics_lag(struct nm_runtime_metrics *rm, enum nm_stream stream
 /* Takes both from the page: the partition was given back or lost. */
 void nm_runtime_metrics_give_back(struct nm_runtime_metrics *rm, enum nm_stream stream, int32_t partition);
 /* dead_total of a dead-letter code. */
+void nm_runtime_metrics_set(struct nm_runtime_metrics *rm, const char *set, int64_t members);
 void nm_runtime_metrics_dead(struct nm_runtime_metrics *rm, const char *code);
 
 #endif

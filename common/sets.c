@@ -63,6 +63,22 @@ static bool has_sets(const struct nm_partition *part)
     return part->input == 0 && !part->held;
 }
 
+/* The replies about set s of a partition come in the order of the questions, two each: what is due, how many there are.
+ * Returns how many members are due in all. */
+static size_t measure(struct nm_runtime *rt)
+{
+    size_t n_due = 0;
+    for (size_t s = 0; s < rt->worker->n_sets; s++) {
+        int64_t members = 0;
+        for (size_t i = s; 2 * i + 1 < rt->set_pipe.n_commands; i += rt->worker->n_sets) {
+            n_due += nm_pipe_reply(&rt->set_pipe, 2 * i)->len / 2;
+            members += nm_reply_int(nm_pipe_reply(&rt->set_pipe, 2 * i + 1), 0);
+        }
+        nm_runtime_metrics_set(&rt->observer.rm, rt->worker->sets[s].name, members);
+    }
+    return n_due;
+}
+
 static enum nm_status ask(struct nm_runtime *rt, struct nm_error *err)
 {
     char key[NM_WM_KEY_BYTES];
@@ -75,10 +91,15 @@ static enum nm_status ask(struct nm_runtime *rt, struct nm_error *err)
             nm_pipe_int(&rt->set_pipe, rt->settings.runtime.batch_items);
             nm_pipe_str(&rt->set_pipe, rt->worker->sets[s].timed ? "1" : "0");
             nm_pipe_int(&rt->set_pipe, rt->worker->sets[s].grace_ms);
+            (void)nm_pipe_command(&rt->set_pipe, 2);
+            nm_pipe_str(&rt->set_pipe, "ZCARD");
+            nm_pipe_str(&rt->set_pipe, key);
         }
     rt->set_at_ms = nm_boottime_ms() + SET_MS;
-    if (rt->set_pipe.n_commands == 0)
+    if (rt->set_pipe.n_commands == 0) {
+        (void)measure(rt);
         return NM_OK;
+    }
     rt->set_waiting = true;
     return nm_redis_submit(rt->redis, &rt->set_pipe, err);
 }
@@ -125,9 +146,7 @@ static void add_members(struct nm_runtime *rt, struct nm_work *work, const struc
  * another score, and comes once more. */
 static enum nm_status take(struct nm_runtime *rt, struct nm_error *err)
 {
-    size_t at = 0, n_found = 0;
-    for (size_t i = 0; i < rt->set_pipe.n_commands; i++)
-        n_found += nm_pipe_reply(&rt->set_pipe, i)->len;
+    size_t at = 0, n_found = measure(rt);
     if (n_found && !has_room(rt))
         return NM_OK;
     rt->set_waiting = rt->set_more = false;
@@ -136,7 +155,7 @@ static enum nm_status take(struct nm_runtime *rt, struct nm_error *err)
     struct nm_work *work = nm_work_take(rt, NM_STAGE_FILLING);
     for (size_t i = 0; i < rt->n_parts; i++)
         for (size_t s = 0; has_sets(&rt->part[i]) && s < rt->worker->n_sets; s++)
-            add_members(rt, work, &rt->part[i], &rt->worker->sets[s], nm_pipe_reply(&rt->set_pipe, at++));
+            add_members(rt, work, &rt->part[i], &rt->worker->sets[s], nm_pipe_reply(&rt->set_pipe, 2 * at++));
     return nm_work_start(rt, work, err);
 }
 

@@ -125,6 +125,18 @@ def test_status_shows_the_positions(ns, workers):
         assert row["committed"] in (None, ends[partition]) or row["committed"] <= ends[partition]
 
 
+def test_metrics_count_what_waits_without_an_event(ns, workers):
+    """Held articles lie in the due set of publish, until their time has come."""
+    worker = workers.start("publish", ns.config, "--set", "publish.expect=heat", "--set", "publish.waitMs=600000")
+    address = announced(ns, worker)["admin"]
+    waiting = 'newsmill_set_members{set="due:publish"}'
+    until(lambda: samples(address).get(waiting) == 0, 20, "nothing waits")
+    load(ns, range(30))
+    until(lambda: samples(address).get(waiting) == 30, 20, "thirty wait")
+    worker.term()
+    assert worker.wait() == 0
+
+
 def test_metrics_count_what_was_done(ns, workers):
     worker = workers.start("publish", ns.config)
     address = announced(ns, worker)["admin"]
