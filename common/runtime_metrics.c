@@ -153,6 +153,8 @@ void nm_runtime_metrics_init(struct nm_runtime_metrics *rm, struct nm_metrics *m
     rm->rebalances = nm_metric(metrics, &rebalances_total, NULL);
     rm->state_losses = nm_metric(metrics, &state_losses_total, NULL);
     rm->breaker_open = nm_metric(metrics, &breaker_open, NULL);
+    for (size_t s = 0; s < worker->n_sets; s++)
+        nm_runtime_metrics_set(rm, worker->sets[s].name, 0);
 }
 
 static void set_or_remove(struct nm_runtime_metrics *rm, const struct nm_metric_spec *spec, const char *const *labels,

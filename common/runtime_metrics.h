@@ -43,8 +43,9 @@ void nm_runtime_metrics_lag(struct nm_runtime_metrics *rm, enum nm_stream stream
                             int64_t lag_ms);
 /* Takes both from the page: the partition was given back or lost. */
 void nm_runtime_metrics_give_back(struct nm_runtime_metrics *rm, enum nm_stream stream, int32_t partition);
-/* dead_total of a dead-letter code. */
+/* set_members of a set of the worker, by its name. */
 void nm_runtime_metrics_set(struct nm_runtime_metrics *rm, const char *set, int64_t members);
+/* dead_total of a dead-letter code. */
 void nm_runtime_metrics_dead(struct nm_runtime_metrics *rm, const char *code);
 
 #endif

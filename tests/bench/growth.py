@@ -1,7 +1,7 @@
 """growth: what `related` and its Redis cost an article when the state holds 10,000, 100,000, 1,000,000 articles.
 
 Made-up articles, directly on `normalized`, in the order of their times over two weeks: 200 stories are told at a time, by five articles on
-average; a title has four words that only its story has and four of a vocabulary in which some words are far commoner than others. Measured
+average; a title has three of four words that only its story has and four of a vocabulary in which some words are far commoner than others. Measured
 is a window of articles behind each of the sizes, one process, one partition, no append-only file.
 """
 

@@ -196,7 +196,8 @@ class Run:
             self.counts["unexpected_ends"] += 1
 
     def leave(self, worker):
-        """SIGTERM; the worker must have drained and ended with 0 in time."""
+        """SIGTERM; the worker must have drained and ended with 0 in time. Before its first line it has no handler yet."""
+        until(lambda: worker.log_text() or not worker.alive, 30, "a worker says something or is gone")
         with self.lock:
             worker.leaving = True
             worker.term()

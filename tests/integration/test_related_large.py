@@ -2,6 +2,7 @@
 large stories that become one, news of ten years ago. Sizes are small; NM_LARGE=10 makes them that many times larger and holds the commands of
 Redis to 5 ms each (by its slow log, which measures the time on the wall: on a busy machine that says little)."""
 
+import itertools
 import os
 
 import pytest
@@ -123,10 +124,16 @@ def test_a_story_whose_lead_changes_with_every_article(space, workers):
     assert workers.stop() == [0]
 
 
+def still_moving(space, state):
+    """Whether one of these stories waits for members of another."""
+    with space.redis.client() as client:
+        return any(client.hget(f"{space.name}:{{rel}}:s:".encode() + story, "rest") for story in state.story)
+
+
 @pytest.mark.parametrize("killed", [False, True])
 def test_two_large_stories_become_one(killed, space, workers):
     """Two words of five in common and many half-lives apart: two stories, until an article of the first hour is near both."""
-    n = 600 * LARGE
+    n = 1200 * LARGE if killed else 600 * LARGE  # 500 move at once, the others a second later
     one, other = "Almavor Brenkau Castorvik Sonnblick Ostmark", "Dorvilund Elmsfjord Fjaldorn Sonnblick Ostmark"
     between, near = "Almavor Brenkau Dorvilund Elmsfjord", ("Almavor Brenkau Dorvilund Sonnblick", "Dorvilund Elmsfjord Almavor Sonnblick")
     options = ("--set", "related.storyHalfMs=3600000")
@@ -139,9 +146,9 @@ def test_two_large_stories_become_one(killed, space, workers):
     assert len(homes(state, range(n))) == len(homes(state, range(n, 2 * n + 1))) == 1 and len(state.members) == 2
     put(space, [told(2 * n + 1, between, hour=1, quality=99)])
     if killed:
-        until(lambda: any(fields.get(b"rest") for fields in stories.load(space).story.values()) or len(stories.load(space).into) == 1,
-              60, "the stories begin to move")
+        until(lambda: still_moving(space, state), 60, "some members have moved, some have not", every_s=0.01)
         worker.kill()
+        assert still_moving(space, state), "it was killed while they moved"
         worker = workers.start("related", space.config, *options)
         put(space, [retraction(3, 2), told(n + 3, OTHER[0], hour=22, revision=2)])
     settle(space, 120 * LARGE)
@@ -169,4 +176,28 @@ def test_news_of_ten_years_ago_live_as_long_as_those_of_today(space, workers):
     again = check(space)
     for kind in ("article", "vector", "links", "centroid", "members", "counters", "postings"):
         assert getattr(again, kind) == getattr(state, kind), kind
+    assert workers.stop() == [0]
+
+
+def test_members_live_as_long_as_their_story(space, workers):
+    """A story that is still told after days: its old lead is there to be taken out, and then the next one leads."""
+    workers.start("related", space.config)
+    put(space, [told(n, TITLE, quality=90 - n) for n in range(4)])
+    settle(space)
+    story, = check(space).story
+    prefix = f"{space.name}:{{rel}}:".encode()
+    names = [bytes.fromhex(article(n, 1)["id"]) for n in range(4)]
+    with space.redis.client() as client:  # as if two days had passed without news, and the members were about to go
+        client.hset(prefix + b"s:" + story, "rn", int(client.hget(prefix + b"s:" + story, "rn")) - 2 * 86400)
+        for kind, name in itertools.product((b"m:", b"v:", b"l:"), names):
+            client.expire(prefix + kind + name, 1000)
+    put(space, [told(5, TITLE, quality=10)])
+    settle(space)
+    state = check(space)
+    assert min(state.ttl[prefix + kind + name] for kind, name in itertools.product((b"m:", b"v:", b"l:"), names)
+               if prefix + kind + name in state.ttl) > 86400, "all members were renewed"
+    put(space, [retraction(0, 2)])
+    settle(space)
+    state = check(space)
+    assert set(state.story) == {story} and state.story[story][b"lead"] == names[1] and state.story[story][b"n"] == b"4"
     assert workers.stop() == [0]
