@@ -1,8 +1,9 @@
-"""heat: what a signal costs, and whether a million of them end in the heat that plain arithmetic on the streams gives.
+"""heat: what a signal costs, and whether a million of them end in the heat that plain arithmetic gives.
 
 --heat-articles articles, then --signals signals of the three days before now: of all kinds, from two sources, shuffled, most of them for few
 articles, some for articles that come later, one in ten with a signalId and sent twice. Measured is from the start of heat over the backlog of
-signals to its end. Then every article's last facet is computed again, at its own `asOf`, from what lies on the streams.
+signals to its end. Then every article's last facet is computed again, at its own
+`asOf`, from the signals that were sent. A facet that is missing after that would not be seen.
 """
 
 import collections
