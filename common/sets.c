@@ -63,20 +63,24 @@ static bool has_sets(const struct nm_partition *part)
     return part->input == 0 && !part->held;
 }
 
-/* The replies about set s of a partition come in the order of the questions, two each: what is due, how many there are.
- * Returns how many members are due in all. */
-static size_t measure(struct nm_runtime *rt)
+/* The replies about set s of a partition come in the order of the questions, two each: what is due, how many there
+ * are. */
+static size_t count_due(const struct nm_runtime *rt)
 {
-    size_t n_due = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < rt->set_pipe.n_commands; i += 2)
+        n += nm_pipe_reply(&rt->set_pipe, i)->len / 2;
+    return n;
+}
+
+static void tell_sizes(struct nm_runtime *rt)
+{
     for (size_t s = 0; s < rt->worker->n_sets; s++) {
         int64_t members = 0;
-        for (size_t i = s; 2 * i + 1 < rt->set_pipe.n_commands; i += rt->worker->n_sets) {
-            n_due += nm_pipe_reply(&rt->set_pipe, 2 * i)->len / 2;
+        for (size_t i = s; 2 * i + 1 < rt->set_pipe.n_commands; i += rt->worker->n_sets)
             members += nm_reply_int(nm_pipe_reply(&rt->set_pipe, 2 * i + 1), 0);
-        }
         nm_runtime_metrics_set(&rt->observer.rm, rt->worker->sets[s].name, members);
     }
-    return n_due;
 }
 
 static enum nm_status ask(struct nm_runtime *rt, struct nm_error *err)
@@ -97,7 +101,7 @@ static enum nm_status ask(struct nm_runtime *rt, struct nm_error *err)
         }
     rt->set_at_ms = nm_boottime_ms() + SET_MS;
     if (rt->set_pipe.n_commands == 0) {
-        (void)measure(rt);
+        tell_sizes(rt);
         return NM_OK;
     }
     rt->set_waiting = true;
@@ -146,10 +150,11 @@ static void add_members(struct nm_runtime *rt, struct nm_work *work, const struc
  * another score, and comes once more. */
 static enum nm_status take(struct nm_runtime *rt, struct nm_error *err)
 {
-    size_t at = 0, n_found = measure(rt);
+    size_t at = 0, n_found = count_due(rt);
     if (n_found && !has_room(rt))
         return NM_OK;
     rt->set_waiting = rt->set_more = false;
+    tell_sizes(rt);
     if (!n_found)
         return NM_OK;
     struct nm_work *work = nm_work_take(rt, NM_STAGE_FILLING);

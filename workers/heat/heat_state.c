@@ -61,7 +61,9 @@ enum nm_status hp_state_open(struct hp_state *state, const struct hp_options *op
     for (size_t i = 0; status == NM_OK && i < N_SCRIPTS; i++)
         status = nm_script_write(scripts[i].script, nm_buf_str(&parameters), heat_state_lua, scripts[i].source, err);
     nm_buf_clear(&parameters);
-    *state = (struct hp_state){.settings = settings, .partitions = (int32_t)settings->stream[NM_NORMALIZED].partitions};
+    if (status == NM_OK)
+        *state =
+            (struct hp_state){.settings = settings, .partitions = (int32_t)settings->stream[NM_NORMALIZED].partitions};
     return status;
 }
 

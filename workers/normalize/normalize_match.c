@@ -143,13 +143,8 @@ static void find_at(const struct nz_keywords *keywords, struct nz_str text, size
 /* The end of the word that begins at `at`; `at` where none does. */
 static size_t word_end(struct nz_str text, size_t at)
 {
-    size_t len = 0;
-    for (; at < text.len; at += len) {
-        unsigned char byte = (unsigned char)text.data[at];
-        len = 1;
-        if (byte < 0x80 ? !is_word_char(byte) : !is_word_char(char_at(text, at, &len)))
-            break;
-    }
+    for (size_t len; at < text.len && is_word_char(char_at(text, at, &len)); at += len)
+        ;
     return at;
 }
 
