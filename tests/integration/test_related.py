@@ -58,7 +58,7 @@ def put(space, messages):
 
 def settle(space):
     space.wait_done("related", "normalized")
-    until(lambda: not any(linking.out_lengths(space)), 150, lambda: f"the out sets are empty: {linking.out_lengths(space)}")
+    linking.wait_told(space, 150)
 
 
 def check(space):

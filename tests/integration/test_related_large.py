@@ -45,7 +45,7 @@ def put(space, articles):
 
 def settle(space, timeout_s=60 * LARGE):
     space.wait_done("related", "normalized", timeout_s)
-    until(lambda: not any(linking.out_lengths(space)), timeout_s, lambda: f"the out sets are empty: {linking.out_lengths(space)}")
+    linking.wait_told(space, timeout_s)
 
 
 def check(space):

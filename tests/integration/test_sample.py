@@ -9,7 +9,6 @@ from support import linking, stories
 from support.articles import latest
 from support.facets import rest
 from support.servers import ROOT
-from support.waiting import until
 
 FLEET = ("normalize", "related", "heat", "publish")
 
@@ -48,7 +47,7 @@ def test_the_sample_has_stories_a_merge_and_a_lead_that_changes(new_namespace, w
     space.produce("raw", [(key, line) for key, line in sample()])
     space.wait_done("normalize", "raw")
     space.wait_done("related", "normalized")
-    until(lambda: not any(linking.out_lengths(space)), 60, "related has told everybody")
+    linking.wait_told(space, 60)
     for _ in range(2):  # heat hears of stories, publish of heat
         space.wait_done("heat", "facets")
         rest(space)

@@ -51,10 +51,15 @@ def out_lengths(space):
         return [client.zcard(f"{space.name}:{{rel}}:out:{p}") for p in range(space.partitions)]
 
 
+def wait_told(space, timeout_s):
+    """Until related has told everybody of what it did."""
+    until(lambda: not any(out_lengths(space)), timeout_s, lambda: f"the out sets are empty: {out_lengths(space)}")
+
+
 def wait_linked(space, timeout_s=300):
     space.wait_done("normalize", "raw", timeout_s)
     space.wait_done("related", "normalized", timeout_s)
-    until(lambda: not any(out_lengths(space)), timeout_s, lambda: f"the out sets are empty: {out_lengths(space)}")
+    wait_told(space, timeout_s)
 
 
 def facets(space):
