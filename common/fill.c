@@ -48,6 +48,7 @@ static void note_position(struct nm_runtime *rt, struct nm_partition *part, stru
     struct nm_watermark *next = &span->next;
     if (span->n_items++ == 0) {
         next->event_ms = part->event_ms;
+        next->generation = part->wm.generation;
         span->first_ms = item->timestamp_ms;
     }
     span->last = item; /* what wm keeps of it is noted when the work starts */
@@ -78,6 +79,7 @@ static enum nm_status add_message(struct nm_runtime *rt, struct nm_work *work, r
     *item = (struct nm_item){.stream = rt->worker->inputs[input].stream,
                              .partition = message->partition,
                              .offset = message->offset,
+                             .generation = part->wm.generation,
                              .timestamp_ms = rd_kafka_message_timestamp(message, NULL),
                              .key = message->key,
                              .key_len = message->key_len,

@@ -143,6 +143,14 @@ void nm_option_clear(const struct nm_option *option, void *ctx)
     }
 }
 
+enum nm_status nm_options_check(const struct nm_option *options, const void *ctx, struct nm_error *err)
+{
+    for (const struct nm_option_table *table = nm_option_tables; table->owner; table++)
+        if (table->options == options && table->check)
+            return table->check(ctx, err);
+    return NM_OK;
+}
+
 void nm_options_clear(const struct nm_option *options, void *ctx)
 {
     for (; options->name; options++)

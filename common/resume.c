@@ -146,6 +146,11 @@ static enum nm_status read_ends(struct nm_runtime *rt, struct nm_error *err)
 
 /* ---- deciding ---- */
 
+static struct nm_watermark fresh_wm(int64_t next, int64_t generation)
+{
+    return (struct nm_watermark){.next = next, .event_ms = -1, .last_ms = -1, .last_crc = -1, .generation = generation};
+}
+
 static void begin_at(struct nm_runtime *rt, struct nm_partition *part, const struct nm_resume *resume)
 {
     const struct nm_resume_facts *facts = &part->facts;
@@ -156,8 +161,9 @@ static void begin_at(struct nm_runtime *rt, struct nm_partition *part, const str
     part->has_wm = facts->has_wm;
     part->wm = facts->wm;
     part->make_wm = !facts->has_wm || resume->gap;
+    int64_t generation = facts->has_wm ? facts->wm.generation + resume->recreated : 0;
     if (part->make_wm)
-        part->wm = (struct nm_watermark){.next = resume->start, .event_ms = -1, .last_ms = -1, .last_crc = -1};
+        part->wm = fresh_wm(resume->start, generation);
     part->event_ms = part->wm.event_ms;
     part->progress_ms = nm_boottime_ms();
     part->behind_until = facts->has_wm ? facts->end : 0;
@@ -228,7 +234,7 @@ static bool reading_first(const struct nm_runtime *rt, int32_t id)
 static void begin_again(struct nm_partition *part, bool held)
 {
     part->done = part->polled = part->facts.oldest;
-    part->wm = (struct nm_watermark){.next = part->done, .event_ms = -1, .last_ms = -1, .last_crc = -1};
+    part->wm = fresh_wm(part->done, part->wm.generation);
     part->event_ms = -1;
     part->make_wm = true;
     part->held = held;

@@ -292,6 +292,8 @@ static enum nm_status load(struct nm_runtime *rt, const struct arguments *args, 
         status = nm_config_apply(*config, nm_common_options, &rt->settings, problems, err);
     if (status == NM_OK && rt->worker->options)
         status = nm_config_apply(*config, rt->worker->options, rt->ctx, problems, err);
+    if (status == NM_OK && rt->worker->options)
+        status = nm_options_check(rt->worker->options, rt->ctx, err);
     if (status == NM_OK)
         status = nm_settings_finish(&rt->settings, err);
     return status;

@@ -14,6 +14,7 @@ struct nm_script nm_wm_script = {
               "local t = redis.call('TIME')\n"
               "local us = t[1] .. string.format('%06d', tonumber(t[2]))\n"
               "local value = table.concat({ARGV[2], us, ARGV[3], ARGV[4], ARGV[5]}, ' ')\n"
+              "if ARGV[6] ~= '0' then value = value .. ' ' .. ARGV[6] end\n"
               "redis.call('SET', KEYS[1], value)\n"
               "return {1, value}\n",
 };
@@ -50,10 +51,11 @@ static bool field(const char **text, int base, int64_t *out)
 
 enum nm_status nm_watermark_parse(const char *text, struct nm_watermark *out, struct nm_error *err)
 {
-    struct nm_watermark wm;
+    struct nm_watermark wm = {.next = 0};
     const char *at = text;
     if (!field(&at, 10, &wm.next) || !field(&at, 10, &wm.redis_us) || !field(&at, 10, &wm.event_ms) ||
-        !field(&at, 10, &wm.last_ms) || !field(&at, 16, &wm.last_crc) || *at || wm.next < 0)
+        !field(&at, 10, &wm.last_ms) || !field(&at, 16, &wm.last_crc) || (*at && !field(&at, 10, &wm.generation)) ||
+        *at || wm.next < 0 || wm.generation < 0)
         return nm_fail(err, NM_FATAL, "a watermark in Redis reads '%.80s', which newsmill did not write", text);
     *out = wm;
     return NM_OK;
@@ -75,13 +77,14 @@ static void add_known(struct nm_pipe *pipe, const char *format, int64_t value)
 
 void nm_watermark_append(struct nm_pipe *pipe, const char *key, const char *from, const struct nm_watermark *to)
 {
-    (void)nm_pipe_script(pipe, &nm_wm_script, 1, 5);
+    (void)nm_pipe_script(pipe, &nm_wm_script, 1, 6);
     nm_pipe_str(pipe, key);
     nm_pipe_str(pipe, from);
     nm_pipe_int(pipe, to->next);
     add_known(pipe, "%" PRId64, to->event_ms);
     add_known(pipe, "%" PRId64, to->last_ms);
     add_known(pipe, "%08" PRIx64, to->last_crc);
+    nm_pipe_int(pipe, to->generation);
 }
 
 void nm_commit_note(int64_t redis_us, int64_t resend_until, char out[NM_COMMIT_NOTE_BYTES])
@@ -128,7 +131,7 @@ static enum nm_status decide_lost_state(const char *what, const struct nm_resume
     return NM_OK;
 }
 
-static enum nm_status decide_gap(const char *what, const char *why, const struct nm_resume_facts *facts,
+static enum nm_status decide_gap(const char *what, const char *why, bool recreated, const struct nm_resume_facts *facts,
                                  struct nm_resume *out, struct nm_error *err)
 {
     if (facts->on_gap == NM_GAP_STOP)
@@ -136,7 +139,8 @@ static enum nm_status decide_gap(const char *what, const char *why, const struct
                        "%s %s. Restore the stream, start a fresh namespace, or accept the gap with runtime.onGap: "
                        "oldest (or newest)",
                        what, why);
-    *out = (struct nm_resume){.start = facts->on_gap == NM_GAP_OLDEST ? facts->oldest : facts->end, .gap = true};
+    *out = (struct nm_resume){
+        .start = facts->on_gap == NM_GAP_OLDEST ? facts->oldest : facts->end, .gap = true, .recreated = recreated};
     return NM_OK;
 }
 
@@ -165,14 +169,14 @@ enum nm_status nm_resume_decide(const char *what, const struct nm_resume_facts *
         (void)snprintf(why, sizeof why,
                        "ends at %" PRId64 ", before our position %" PRId64 ": the stream was recreated or truncated",
                        facts->end, known);
-        return decide_gap(what, why, facts, out, err);
+        return decide_gap(what, why, true, facts, out, err);
     }
     if (facts->recreated) {
         (void)snprintf(why, sizeof why,
                        "has another record at offset %" PRId64 " than the one that was processed: the stream was "
                        "recreated",
                        facts->wm.next - 1);
-        return decide_gap(what, why, facts, out, err);
+        return decide_gap(what, why, true, facts, out, err);
     }
     struct nm_resume resume = {.start = facts->fresh};
     if (facts->has_wm) {
@@ -185,7 +189,7 @@ enum nm_status nm_resume_decide(const char *what, const struct nm_resume_facts *
                        "begins at %" PRId64 ", after our position %" PRId64
                        ": retention removed events that were not processed",
                        facts->oldest, resume.start);
-        return decide_gap(what, why, facts, out, err);
+        return decide_gap(what, why, false, facts, out, err);
     }
     *out = resume;
     return NM_OK;

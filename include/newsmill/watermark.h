@@ -1,9 +1,9 @@
 /* watermark.h - `wm`: how far a group has finished a partition, kept in Redis beside the state.
  *
  * Value, one line of text: "<next offset> <Redis time, us> <event time, ms> <timestamp, ms> <crc32 of the value>", the
- * last two of the record just below the next offset; "-" where it is not known. Because Redis keeps its writes in
- * order, a Redis that lost its last writes lost them here too, and the lost part is applied again. Pure but for the
- * script; thread-safe. */
+ * last two of the record just below the next offset; "-" where it is not known. Behind it " <generation>" where that is
+ * not 0. Because Redis keeps its writes in order, a Redis that lost its last writes lost them here too, and the lost
+ * part is applied again. Pure but for the script; thread-safe. */
 #ifndef NEWSMILL_WATERMARK_H
 #define NEWSMILL_WATERMARK_H
 
@@ -17,19 +17,20 @@
 #define NM_WM_KEY_BYTES 704 /* of the key, likewise: namespace 64, group 255, topic 249 bytes at most */
 
 struct nm_watermark {
-    int64_t next;     /* offset; >= 0                                      */
-    int64_t redis_us; /* Redis' TIME when it was written                   */
-    int64_t event_ms; /* greatest event time below it; -1: unknown         */
-    int64_t last_ms;  /* Kafka timestamp of the record below it; -1: unknown */
-    int64_t last_crc; /* CRC-32 of its value; -1: unknown                  */
+    int64_t next;       /* offset; >= 0                                      */
+    int64_t redis_us;   /* Redis' TIME when it was written                   */
+    int64_t event_ms;   /* greatest event time below it; -1: unknown         */
+    int64_t last_ms;    /* Kafka timestamp of the record below it; -1: unknown */
+    int64_t last_crc;   /* CRC-32 of its value; -1: unknown                  */
+    int64_t generation; /* how often the stream was seen to be recreated: the offsets of each are its own */
 };
 
 /* "<namespace>:wm:<group>:<topic>:<partition>" */
 void nm_watermark_key(const char *ns, const char *group, const char *topic, int32_t partition,
                       char out[NM_WM_KEY_BYTES]);
 
-/* Compare-and-set: KEYS wm; ARGV the value last read or written ("" for none), next, event, timestamp, crc as text.
- * Replies {1, new value} or {0, present value}. */
+/* Compare-and-set: KEYS wm; ARGV the value last read or written ("" for none), next, event, timestamp, crc, generation
+ * as text. Replies {1, new value} or {0, present value}. */
 extern struct nm_script nm_wm_script;
 
 /* NM_FATAL: not such a value (written by something else). */
@@ -66,6 +67,7 @@ struct nm_resume {
     bool rolled_back;     /* Redis lost writes that were there before                          */
     bool state_lost;      /* Redis has nothing: everything is read again, from the oldest event */
     bool gap;             /* events are missing; `start` is where runtime.onGap goes on         */
+    bool recreated;       /* a gap because it is another stream than before                     */
 };
 /* What a commit carries beside its offset, so that whoever is next knows what only its owner could see: "nm1 <redis_us
  * of wm> <resend until>". A Redis that is put back to a state from another timeline may well be ahead of the offset. */

@@ -38,6 +38,8 @@ struct nm_item {
     enum nm_stream stream;
     int32_t partition;
     int64_t offset;
+    int64_t generation;   /* of the stream: an offset means the same event only within one (deleted and recreated
+                             streams begin anew); kept with wm                                       */
     int64_t timestamp_ms; /* Kafka's, ms since 1970; 0 where the producer gave none          */
     int64_t revision;     /* header nm-revision; 0 where there is none                       */
     const char *key;      /* NULL: none                                                      */

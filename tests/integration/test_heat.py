@@ -8,9 +8,10 @@ import random
 
 import pytest
 
-from support.articles import article, count, ident, latest, log_lines, put, put_articles, read, refused, retraction, stop
+from support.articles import article, count, ident, latest, log_lines, put, put_articles, read, refused, retraction, stop, wait_log
 from support.facets import facet, put_facets, rest, story
 from support.waiting import until
+from support.workers import run, tool
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -259,6 +260,44 @@ def test_bad_signals_are_dead_letters(ns, workers):
 def test_bad_options_end_with_a_sentence(ns, workers, options, words):
     ns.write_config(heat=options)
     refused(workers.start("heat", ns.config), *words)
+
+
+@pytest.mark.parametrize("options, words", [
+    ({"kinds": {"like": {"weight": 1}}}, "click, share"),
+    ({"stepMs": 1000}, "is more than 1000 times heat.stepMs"),
+])
+def test_bad_options_are_found_before_a_start(ns, options, words):
+    ns.write_config(heat=options)
+    for done in (tool("check", "-c", ns.config), run("newsmill-heat", "-c", ns.config, "--check")):
+        assert done.returncode in (2, 3) and "heat.kinds" in done.stdout + done.stderr and words in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("on_gap, more", [("oldest", 3), ("newest", 0)])
+def test_signals_of_a_recreated_stream_count(new_namespace, workers, on_gap, more):
+    """Its offsets begin anew, so they say nothing of what was counted; each time that it is made again."""
+    ns = new_namespace(partitions=1).create_topics()
+    now = ns_now(ns)
+    put_articles(ns, old(1, published=now - HOUR))
+    put_signals(ns, *[signal(1, now)] * 5)
+    worker = workers.start("heat", ns.config)
+    settle(ns)
+    stop(worker)
+    assert heat_of(ns, 1) == lead(engagement=5)
+    for n in (1, 2):
+        ns.recreate("signals")
+        put_signals(ns, *[signal(1, now)] * 3)
+        worker = workers.start("heat", ns.config, "--set", f"runtime.onGap={on_gap}")
+        assert "recreated" in wait_log(worker, "stream.gap")[0]["msg"]
+        settle(ns)
+        put_signals(ns, signal(1, now))
+        settle(ns)
+        worker.kill()
+        workers.start("heat", ns.config)  # it knows the stream by now, and counts nothing of it again
+        settle(ns)
+        put_signals(ns, signal(1, now))
+        settle(ns)
+        assert heat_of(ns, 1) == lead(engagement=5 + n * (more + 2))
+        stop(workers.living[-1])
 
 
 def test_the_record_shows_the_heat(ns, workers):

@@ -57,9 +57,9 @@ static const struct nm_option alpha_options[] = {
     {0},
 };
 static const struct nm_option_table demo_tables[] = {
-    {"common", demo_options},
-    {"alpha", alpha_options},
-    {NULL, NULL},
+    {"common", demo_options, NULL},
+    {"alpha", alpha_options, NULL},
+    {NULL, NULL, NULL},
 };
 
 /* Everything but `text` may be left out. sets and env end with NULL. */

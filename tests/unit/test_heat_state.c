@@ -25,7 +25,7 @@ static struct hp_state heat;
 static struct hp_options options = {.per_related = 10, .step_ms = STEP * 1000};
 static struct nm_script *const scripts[] = {&hp_article_script, &hp_story_script, &hp_signal_script, &hp_due_script,
                                             &hp_mark_script};
-static int64_t next_offset;
+static int64_t next_offset, generation;
 
 static int open_world(void **state)
 {
@@ -52,7 +52,7 @@ static int fresh(void **state)
 {
     (void)state;
     state_world_flush(&world);
-    next_offset = 0;
+    next_offset = generation = 0;
     return 0;
 }
 
@@ -91,7 +91,7 @@ static struct hp_view signal_of(int64_t offset, const char *source, int64_t at_s
 {
     struct hp_event e = {
         .type = HP_SIGNAL_EVENT, .id = ID, .kind = 'c', .count = count, .at_s = at_s, .source = source};
-    struct nm_item item = {.stream = NM_SIGNALS, .partition = 2, .offset = offset};
+    struct nm_item item = {.stream = NM_SIGNALS, .partition = 2, .offset = offset, .generation = generation};
     e.source_len = strlen(source);
     e.has_hash = name != NULL;
     if (name)
@@ -197,6 +197,20 @@ static void signal__lower_offsets_count_no_more_and_are_sent_again(void **state)
     assert_int_equal(again.engagement, 3);
     assert_int_equal(signal_of(4, "site", OLD, 3, NULL).engagement, 3);
     assert_int_equal(signal_of(6, "site", OLD, 3, NULL).engagement, 6);
+}
+
+static void signal__offsets_of_a_recreated_stream_are_its_own(void **state)
+{
+    (void)state;
+    (void)article(1, 86);
+    assert_int_equal(signal_of(5, "site", OLD, 3, NULL).engagement, 3);
+    generation = 1;
+    assert_int_equal(signal_of(0, "site", OLD, 1, NULL).engagement, 4);
+    assert_string_equal(signal_of(0, "site", OLD, 1, NULL).how, "again");
+    generation = 12;
+    assert_int_equal(signal_of(0, "site", OLD, 1, NULL).engagement, 5);
+    generation = 0; /* late, from a process that had not seen it */
+    assert_string_equal(signal_of(5, "site", OLD, 3, NULL).how, "again");
 }
 
 static void signal__same_id_counts_once_in_its_window(void **state)
@@ -377,6 +391,7 @@ int main(void)
         cmocka_unit_test_setup(revision__grows_by_the_clock_and_is_read_back, fresh),
         cmocka_unit_test_setup(mark__suppresses_until_something_else_was_taken, fresh),
         cmocka_unit_test_setup(signal__lower_offsets_count_no_more_and_are_sent_again, fresh),
+        cmocka_unit_test_setup(signal__offsets_of_a_recreated_stream_are_its_own, fresh),
         cmocka_unit_test_setup(signal__same_id_counts_once_in_its_window, fresh),
         cmocka_unit_test_setup(signal__cap_holds_for_each_source, fresh),
         cmocka_unit_test_setup(signal__late_one_changes_nothing, fresh),

@@ -2,7 +2,7 @@
 #include "config_internal.h"
 #include "normalize_fixture.h"
 
-static const struct nm_option_table tables[] = {{"normalize", normalize_options}, {NULL, NULL}};
+static const struct nm_option_table tables[] = {{"normalize", normalize_options, NULL}, {NULL, NULL, NULL}};
 
 /* What nm_problems_print() shows for this file; free() it. */
 static char *problems_of(const char *text, struct nz_options *out)

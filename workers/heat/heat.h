@@ -30,6 +30,7 @@ struct hp_options {
     struct nm_pairs kinds; /* "click.weight" and so on, as written */
 };
 extern const struct nm_option heat_options[];
+NM_MUST_USE enum nm_status heat_options_check(const void *ctx, struct nm_error *err); /* ctx: struct hp_options */
 
 struct hp_kind {
     const char *name;

@@ -101,7 +101,10 @@ static size_t apply_signal(const struct hp_state *state, struct nm_pipe *pipe, c
                            const struct hp_event *event, bool resend)
 {
     size_t index = call(state, pipe, &hp_signal_script, event->id, resend, 7);
-    nm_pipe_int(pipe, item->partition);
+    if (item->generation)
+        add_text(pipe, "%" PRId64 ".%" PRId64, item->partition, item->generation);
+    else
+        nm_pipe_int(pipe, item->partition);
     nm_pipe_int(pipe, item->offset);
     nm_pipe_int(pipe, event->at_s);
     nm_pipe_arg(pipe, &event->kind, 1);

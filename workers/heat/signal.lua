@@ -1,5 +1,5 @@
 -- signal.lua: one signal.
--- ARGV 3 partition, 4 offset, 5 its time, 6 kind, 7 source, 8 count, 9 hash of the signalId ('': it has none).
+-- ARGV 3 partition (and generation), 4 offset, 5 its time, 6 kind, 7 source, 8 count, 9 hash of the signalId ('': it has none).
 
 local offset, at, n, sid = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[8]), ARGV[9]
 local name, kind = ':' .. ARGV[6] .. ARGV[7], p.kinds[ARGV[6]]

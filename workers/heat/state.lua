@@ -5,7 +5,8 @@
 --   a            article: 16 digits of revision, then "<quality> <published>"; nothing after the digits: retracted
 --   r            related facet: 16 digits of revision, then "<size> <1: is the lead>"; nothing: no story
 --   t            asOf, the newest event time of any input
---   o<partition> offset of the last signal that was applied, for each partition of signals
+--   o<partition> offset of the last signal that was applied, for each partition of signals; o<partition>.<generation> of a
+--                stream that was recreated
 --   :<kind><src> a series: sum (f64) of what counts at the step of `m`, then buckets, oldest first: start, count (u32 each)
 --   d            directory: the names of all series, each behind its length (1 byte)
 --   i0 ... i15   signalIds that were counted: 8 bytes of hash, u32: when its bucket leaves the window

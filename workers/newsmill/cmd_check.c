@@ -109,7 +109,7 @@ static size_t size_of_values(const struct nm_option *options)
     return size;
 }
 
-/* Values of one table, and the files that they name. */
+/* Values of one table, what several of them say together, and the files that they name. */
 static enum nm_status check_table(struct check *check, struct nm_config *config, const struct nm_option *options,
                                   struct nm_error *err)
 {
@@ -133,6 +133,9 @@ static enum nm_status check_table(struct check *check, struct nm_config *config,
         if (path && *path)
             check_file(check, config, option, path);
     }
+    struct nm_error why = {0};
+    if (status == NM_OK && nm_options_check(options, ctx, &why) != NM_OK)
+        say(check, check->path, why.msg);
     nm_options_clear(options, ctx);
     free(ctx);
     return status;
