@@ -11,7 +11,7 @@ import urllib.request
 
 import pytest
 
-from support.articles import article, message, put
+from support.articles import article, message, put, samples
 from support.servers import free_port
 from support.waiting import until
 from support.workers import tool
@@ -38,14 +38,6 @@ def get(address, page, method="GET"):
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.headers["Content-Type"], error.read().decode()
-
-
-def samples(address):
-    """{series: value} of /metrics."""
-    status, kind, text = get(address, "/metrics")
-    assert status == 200 and kind == "text/plain; version=0.0.4; charset=utf-8"
-    lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
-    return {name: float(value) for name, _, value in lines}
 
 
 def load(ns, numbers):
@@ -130,9 +122,9 @@ def test_metrics_count_what_waits_without_an_event(ns, workers):
     worker = workers.start("publish", ns.config, "--set", "publish.expect=heat", "--set", "publish.waitMs=600000")
     address = announced(ns, worker)["admin"]
     waiting = 'newsmill_set_members{set="due:publish"}'
-    until(lambda: samples(address).get(waiting) == 0, 20, "nothing waits")
+    until(lambda: samples(f"http://{address}").get(waiting) == 0, 20, "nothing waits")
     load(ns, range(30))
-    until(lambda: samples(address).get(waiting) == 30, 20, "thirty wait")
+    until(lambda: samples(f"http://{address}").get(waiting) == 30, 20, "thirty wait")
     worker.term()
     assert worker.wait() == 0
 
@@ -140,13 +132,13 @@ def test_metrics_count_what_waits_without_an_event(ns, workers):
 def test_metrics_count_what_was_done(ns, workers):
     worker = workers.start("publish", ns.config)
     address = announced(ns, worker)["admin"]
-    before = samples(address)
+    before = samples(f"http://{address}")
     assert before['newsmill_events_total{stream="normalized",outcome="ok"}'] == 0
     load(ns, range(30))
     put(ns, "normalized", [("f" * 32, "{no json", None, [("nm-schema", "article/1"), ("nm-ns", ns.name)])])
     ns.wait_done("publish", "normalized")
     def rests():
-        now = samples(address)
+        now = samples(f"http://{address}")
         counted = now['newsmill_events_total{stream="normalized",outcome="dead"}'] == 1
         return now if counted and now["newsmill_in_flight_items"] == 0 else None
 
@@ -188,7 +180,7 @@ def test_redis_that_stops_is_told_and_forgotten(ns, workers, redis):
         redis.process.send_signal(signal.SIGCONT)
     until(lambda: get(address, "/readyz")[0] == 200, 30, lambda: f"it is ready again: {get(address, '/readyz')}")
     ns.wait_done("publish", "normalized")
-    now = samples(address)
+    now = samples(f"http://{address}")
     assert now['newsmill_retries_total{dependency="redis"}'] >= 1
     status = json.loads(get(address, "/status")[2])
     assert status["redis"]["connects"] >= 2 and status["retrying"] is None

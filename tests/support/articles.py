@@ -145,15 +145,21 @@ def address_of(worker, timeout_s=20):
     return wait_log(worker, "admin", timeout_s=timeout_s)[0]["msg"].split()[2].rstrip(":")
 
 
+def samples(address):
+    """{series: value} of the metrics at an admin address."""
+    with urllib.request.urlopen(f"{address}/metrics", timeout=5) as answer:
+        assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        lines = [line.rpartition(" ") for line in answer.read().decode().splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in lines}
+
+
 def retries(worker):
     """How often the worker dropped its work because a dependency failed. Its log tells many of them in one line."""
     try:
-        with urllib.request.urlopen(f"{address_of(worker)}/metrics", timeout=5) as answer:
-            page = answer.read().decode()
+        page = samples(address_of(worker))
     except OSError:
         return 0
-    return sum(float(line.rpartition(" ")[2]) for line in page.splitlines()
-               if line.startswith("newsmill_retries_total{"))
+    return sum(value for name, value in page.items() if name.startswith("newsmill_retries_total{"))
 
 
 def wait_ready(worker, timeout_s=20):

@@ -1,7 +1,8 @@
 -- place.lua: one article into its story; atomic, and harmless when it is repeated.
 -- ARGV 2 id, 3 revision, 4 spare story id, 5 event time, 6 norm, 7 quality, 8 hash of the text, 9 vector, 10 a letter a term
 -- (u capitalised, l not, 1 not known), 11 candidates: id, dot, shared each.
--- Replies what was done (new join update moved same stale), then views; of `stale` only the view of the article.
+-- Replies what was done (new join update moved same stale), then views; of `stale` only the view of the article. Behind them
+-- how many stories were merged, where some were.
 
 local id, ts, norm, quality = ARGV[2], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local w, order = read_vector(ARGV[9], 1)
@@ -186,8 +187,9 @@ local function merge(win, lose)
   touch(win)
 end
 
+local merged = 0
+
 local function bridge(list, sid)
-  local merged = 0
   for _, r in ipairs(list) do
     local s, mine = r[3], stories[sid]
     if merged < p.max_merges and r[1] >= p.bridge and s.id ~= sid and not s.into and
@@ -254,4 +256,6 @@ else
   if m.s then status = 'update' end
 end
 save_stories(id)
-return views(status, id)
+local reply = views(status, id)
+if merged > 0 then reply[#reply + 1] = merged end
+return reply

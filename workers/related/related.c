@@ -36,13 +36,14 @@ struct related { /* the worker's context; the options come first */
     struct nm_terms *text;
     struct nm_buf scratch;
     struct nm_arena doc;
-    struct nm_series *placed[7];
+    struct nm_series *placed[7], *merges, *members;
 };
 
 static const char *const outcomes[7] = {"new", "join", "update", "moved", "same", "stale", "gone"};
 
-static enum nm_status related_init(void *ctx, const struct nm_deps *deps, struct nm_error *err)
+static void open_metrics(struct related *related, struct nm_metrics *metrics)
 {
+    static const double sizes[] = {1, 2, 5, 10, 20, 50, 100, 500, 1000, 5000, 10000, 50000};
     static const struct nm_metric_spec placed = {
         .kind = NM_COUNTER,
         .name = "related_placed_total",
@@ -51,9 +52,28 @@ static enum nm_status related_init(void *ctx, const struct nm_deps *deps, struct
             "their story, nothing (same), older than what is there (stale), retracted (gone).",
         .label = {"how"},
     };
-    struct related *related = ctx;
+    static const struct nm_metric_spec merges = {
+        .kind = NM_COUNTER,
+        .name = "related_merges_total",
+        .help = "Stories that became part of another one, because an article lay between the two.",
+    };
+    static const struct nm_metric_spec members = {
+        .kind = NM_HISTOGRAM,
+        .name = "related_story_members",
+        .help = "Members of its story when an article had been placed, itself among them.",
+        .bucket = sizes,
+        .n_buckets = sizeof sizes / sizeof *sizes,
+    };
     for (size_t i = 0; i < 7; i++)
-        related->placed[i] = nm_metric(deps->metrics, &placed, &outcomes[i]);
+        related->placed[i] = nm_metric(metrics, &placed, &outcomes[i]);
+    related->merges = nm_metric(metrics, &merges, NULL);
+    related->members = nm_metric(metrics, &members, NULL);
+}
+
+static enum nm_status related_init(void *ctx, const struct nm_deps *deps, struct nm_error *err)
+{
+    struct related *related = ctx;
+    open_metrics(related, deps->metrics);
     enum nm_status status = rl_state_open(&related->state, &related->options, deps->settings, err);
     if (status == NM_OK)
         status = nm_terms_new((size_t)related->options.title_terms, (size_t)related->options.excerpt_terms,
@@ -188,6 +208,15 @@ static void judge(struct related *related, struct nm_item *item, const struct nm
         }
 }
 
+/* The size of the story that an article is in now; and of how many stories it made one. */
+static void measure(struct related *related, const struct nm_reply *reply)
+{
+    struct rl_view view;
+    if (rl_view_read(nm_reply_at(reply, 1), &view) && !view.gone)
+        nm_series_observe(related->members, (double)view.size);
+    nm_series_add(related->merges, (double)nm_reply_int(nm_reply_at(reply, reply->len - 1), 0));
+}
+
 /* All views of a reply, as they are: for what a single item asked. */
 static enum nm_status emit_all(struct related *related, struct nm_batch *batch, struct nm_item *item,
                                const struct nm_reply *reply, struct nm_error *err)
@@ -316,6 +345,7 @@ static enum nm_status take_views(struct related *related, struct nm_batch *batch
             continue;
         const struct nm_reply *reply = nm_pipe_reply(batch->replies, ((struct item_data *)item->data)->command);
         judge(related, item, reply);
+        measure(related, reply);
         status = note_told(batch, item, reply, err);
         for (size_t k = 1; k < reply->len; k++)
             if (rl_view_read(nm_reply_at(reply, k), &change[*n].view)) {
