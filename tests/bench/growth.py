@@ -2,7 +2,7 @@
 
 Made-up articles, directly on `normalized`, in the order of their times over two weeks: 200 stories are told at a time, by five articles on
 average; a title has three of four words that only its story has and four of a vocabulary in which some words are far commoner than others. Measured
-is a window of articles behind each of the sizes, one process, one partition, no append-only file.
+are windows of articles behind each of the sizes, one process, one partition, no append-only file.
 """
 
 import itertools
@@ -13,13 +13,13 @@ import time
 from support.articles import article
 from support.waiting import until
 
-from .linking import MOST_BYTES, MOST_US, _done, _memory
+from .linking import MOST_BYTES, MOST_US, _memory
 from .machine import Meter, usage
 from .report import Figure, Result
 from .rig import say
 
 SUMMARY = "CPU of related and of Redis an article, while the state grows a hundredfold"
-WINDOW, ACTIVE, TOLD, MOST_GROWTH = 5000, 200, 5, 1.3
+WINDOW, ROUNDS, ACTIVE, TOLD, MOST_GROWTH = 5000, 5, 200, 5, 1.3
 FIRST_S = 1_767_225_600  # 2026-01-01T00:00:00Z
 
 
@@ -51,10 +51,10 @@ def articles(total):
 
 def _feed(space, process, source, n):
     """Stores the next n articles and waits until related has placed them."""
-    wanted = _done(space) + n
+    wanted = space.done("related", "normalized") + n
     space.produce("normalized", ((item["id"], json.dumps(item), None, space.headers("article/1", 1)) for item in itertools.islice(source, n)),
                   timeout_s=600, **{"queue.buffering.max.messages": 100_000})
-    until(lambda: _done(space) >= wanted, 3600, lambda: f"related finishes {wanted}, has {_done(space)}\n{process.log_tail()}", every_s=0.2)
+    until(lambda: space.done("related", "normalized") >= wanted, 3600, lambda: f"related finishes {wanted}, has {space.done('related', 'normalized')}\n{process.log_tail()}", every_s=0.2)
 
 
 def _window(rig, space, process, source):
@@ -68,28 +68,41 @@ def _window(rig, space, process, source):
     return (usage(process.pid).cpu_s - before) / WINDOW * 1e6, cpu["redis"] / WINDOW * 1e6, commands / WINDOW
 
 
-def run(rig, options):
-    sizes = [int(size) for size in options.sizes.split(",")]
-    result = Result("growth", {"input": f"made-up articles, windows of {WINDOW:,}; one process, one partition, batches of 64"})
-    space = rig.space(partitions=1)
-    source, had, rows = articles(sizes[-1]), 0, []
+def _measure(rig, options):
+    """{size: [windows]} and {size: bytes an article}. Each size has a namespace and a process; the windows take turns, so that whatever else the
+    machine does meets all of them."""
+    sizes, filled, memory = [int(size) for size in options.sizes.split(",")], {}, {}
     with rig.redis.client() as client:
         client.config_set("appendonly", "no")
-        empty = client.info("memory")["used_memory"]
-    process = rig.workers.start("related", space.config)
-    for size in sizes:
-        _feed(space, process, source, size - had)
-        rows.append(_window(rig, space, process, source))
-        had = size + WINDOW
-        with rig.redis.client() as client:
-            memory = (client.info("memory")["used_memory"] - empty) / had
-        say(f"growth: {size:,} articles: related {rows[-1][0]:.0f} µs, Redis {rows[-1][1]:.0f} µs, {rows[-1][2]:.0f} commands, {memory:,.0f} bytes")
-        result.figures += [Figure(f"{size:,}: client CPU", "µs/article", [rows[-1][0]], MOST_US), Figure(f"{size:,}: Redis CPU", "µs/article", [rows[-1][1]]),
-                           Figure(f"{size:,}: commands", "an article", [rows[-1][2]]), Figure(f"{size:,}: Redis memory", "bytes/article", [memory], MOST_BYTES)]
-    result.figures += [Figure("client CPU, last against first", "times", [rows[-1][0] / rows[0][0]], MOST_GROWTH),
-                       Figure("Redis CPU, last against first", "times", [rows[-1][1] / rows[0][1]], MOST_GROWTH),
-                       *(Figure(f"Redis memory, {kind}", "bytes/article", [size]) for kind, size in _memory(rig, space, had).items() if size)]
-    process.term()
-    assert process.wait(30) == 0, f"related ended with {process.code}\n{process.log_tail()}"
-    rig.forget(space)
+        for size in sizes:
+            empty, space = client.info("memory")["used_memory"], rig.space(partitions=1)
+            filled[size] = space, rig.workers.start("related", space.config), articles(sizes[-1])
+            _feed(*filled[size], size)
+            memory[size] = (client.info("memory")["used_memory"] - empty) / size
+            say(f"growth: {size:,} articles are there, {memory[size]:,.0f} bytes each")
+    windows = {size: [] for size in sizes}
+    for _ in range(ROUNDS):
+        for size in sizes:
+            windows[size].append(_window(rig, *filled[size]))
+            say(f"growth: {size:,} articles: related %.0f µs, Redis %.0f µs, %.0f commands" % windows[size][-1])
+    return filled, windows, memory
+
+
+def run(rig, options):
+    result = Result("growth", {"input": f"made-up articles, {ROUNDS} windows of {WINDOW:,}; one process each, one partition, batches of 64"})
+    filled, windows, memory = _measure(rig, options)
+    for size, rows in windows.items():
+        client, redis, commands = ([row[k] for row in rows] for k in range(3))
+        result.figures += [Figure(f"{size:,}: client CPU", "µs/article", client, MOST_US), Figure(f"{size:,}: Redis CPU", "µs/article", redis),
+                           Figure(f"{size:,}: commands", "an article", commands),
+                           Figure(f"{size:,}: Redis memory", "bytes/article", [memory[size]], MOST_BYTES)]
+    first, last = min(windows), max(windows)
+    for k, what in enumerate(("client", "Redis")):
+        ratios = [b[k] / a[k] for a, b in zip(windows[first], windows[last])]
+        result.figures.append(Figure(f"{what} CPU, last against first", "times", ratios, MOST_GROWTH))
+    result.figures += [Figure(f"Redis memory, {kind}", "bytes/article", [size]) for kind, size in _memory(rig, filled[last][0], last + ROUNDS * WINDOW).items() if size]
+    for space, process, _ in filled.values():
+        process.term()
+        assert process.wait(30) == 0, f"related ended with {process.code}\n{process.log_tail()}"
+        rig.forget(space)
     return result

@@ -2,12 +2,12 @@
 
 --heat-articles articles, then --signals signals of the three days before now: of all kinds, from two sources, shuffled, most of them for few
 articles, some for articles that come later, one in ten with a signalId and sent twice. Measured is from the start of heat over the backlog of
-signals to its end. Then every article's last facet is computed again, at its own
-`asOf`, from the signals that were sent. A facet that is missing after that would not be seen.
+signals to its end. Then every article's heat is computed again from what lies in the streams, as it is when all that fades by then has
+faded; its last facet must say the same.
 """
 
+import calendar
 import collections
-import datetime
 import itertools
 import json
 import random
@@ -17,6 +17,7 @@ from support.articles import article, ident
 from support.facets import story
 from support.waiting import until
 
+from .feed import iso
 from .machine import Meter, usage
 from .report import Figure, Result
 from .rig import say
@@ -34,12 +35,12 @@ def add_arguments(parser):
     parser.add_argument("--heat-articles", type=int, default=100_000, help="heat: articles (default 100,000)")
 
 
-def date(seconds):
-    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+def date(at_s):
+    return iso(at_s * 1000)
 
 
 def seconds(text):
-    return int(datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc).timestamp())
+    return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
 
 
 def quality_of(number):
@@ -79,15 +80,6 @@ def _message(one):
     return value["id"], json.dumps(value), at * 1000
 
 
-def _done(space, stream):
-    return sum(int(words[0]) for words in space.wm(space.group("heat"), stream).values() if words)
-
-
-def _wait(space, process, stream):
-    wanted = sum(space.ends(stream).values())
-    until(lambda: _done(space, stream) >= wanted, 1800, lambda: f"{stream}: {_done(space, stream)} of {wanted}\n{process.log_tail()}", every_s=0.2)
-
-
 def engagement(counts, as_of):
     """Thousandths: counts is {(kind, source): {second: count}}."""
     points = 0
@@ -97,39 +89,52 @@ def engagement(counts, as_of):
     return points
 
 
-def _model(n_signals, n_articles, now):
-    """{number: {(kind, source): {second of a step: count}}}, each signalId once."""
-    counts, seen = collections.defaultdict(lambda: collections.defaultdict(collections.Counter)), set()
-    for number, kind, source, count, at, name in _signals(n_signals, n_articles, now):
-        if name is None or name not in seen:
-            counts[number][kind, source][at - at % STEP_S] += count
-        if name:
-            seen.add(name)
-    return counts
-
-
-def _compare(space, n_signals, n_articles, now):
-    """What is wrong, in words; of each article's last facet."""
-    last = {}
+def _read(space):
+    """From the streams: {id: quality}, {id: (size, whether it leads)}, {id: {(kind, source): {second of a step: count}}} with each signalId
+    once, {id: newest facet of heat}."""
+    quality, place, heat, seen = {}, {}, {}, set()
+    counts = collections.defaultdict(lambda: collections.defaultdict(collections.Counter))
+    for message in space.read("normalized"):
+        item = json.loads(message.value)
+        quality[item["id"]] = item["quality"]
     for message in space.read("facets"):
         facet = json.loads(message.value)
-        if facet["facet"] == "heat" and facet["revision"] > last.get(facet["id"], {"revision": 0})["revision"]:
-            last[facet["id"]] = facet
-    counts, wrong = _model(n_signals, n_articles, now), []
-    leads = min(1000, n_articles // 4)
-    for number in range(n_articles):
-        data = last.get(ident(number), {}).get("data")
-        if data is None:
-            wrong.append(f"article {number} has no heat")
+        if facet["facet"] == "related":
+            place[facet["id"]] = facet["data"]["story"]["size"], facet["data"]["story"]["lead"] == facet["id"]
+        elif facet["revision"] > heat.get(facet["id"], {"revision": 0})["revision"]:
+            heat[facet["id"]] = facet
+    for message in space.read("signals"):
+        signal = json.loads(message.value)
+        name = signal.get("signalId")
+        if name in seen:
             continue
-        as_of = seconds(data["asOf"])
-        points = engagement(counts.get(number, {}), as_of - as_of % STEP_S)
-        related = 20 if number < leads else 0
-        exact = quality_of(number) * 1000 + related * 1000 + points
-        want = -1 if 1000 <= number < 1000 + 2 * leads else min(10 ** 6, (exact + 500) // 1000)
-        if data["heat"] != want:
-            wrong.append(f"article {number}: heat {data['heat']}, computed {want} as of {data['asOf']}")
+        at = seconds(signal["at"])
+        counts[signal["id"]][signal["kind"], signal["source"]][at - at % STEP_S] += signal["count"]
+        if name:
+            seen.add(name)
+    return quality, place, counts, heat
+
+
+def _compare(space, n_articles, ended):
+    """What is wrong, in words; of each article's last facet. `ended`: the first and the last second at which all had faded."""
+    quality, place, counts, heat = _read(space)
+    wrong = [f"{n_articles - len(quality)} articles are missing"] * (len(quality) != n_articles)
+    for name, points in quality.items():
+        size, leads = place.get(name, (1, True))
+        wants = {-1 if not leads else min(10 ** 6, (1000 * (points + 10 * (size - 1)) + engagement(counts.get(name, {}), at - at % STEP_S) + 500) // 1000)
+                 for at in ended}
+        data = heat.get(name, {"data": {"heat": "none", "asOf": ""}})["data"]
+        if data["heat"] not in wants:
+            wrong.append(f"article {name}: heat {data['heat']} as of {data['asOf']}, computed {wants}")
     return wrong
+
+
+def _faded(space):
+    """The second at which no timer was due; None: some are."""
+    with space.redis.client() as client:
+        now = client.time()[0]
+        first = [score for p in range(space.partitions) for _, score in client.zrange(f"{space.name}:due:heat:{p}", 0, 0, withscores=True)]
+    return now if all(score / 1000 > now for score in first) else None
 
 
 def run(rig, options):
@@ -141,25 +146,24 @@ def run(rig, options):
     space.produce("facets", _stories(space, n_articles), timeout_s=300)
     process = rig.workers.start("heat", space.config)
     for stream in ("normalized", "facets"):
-        _wait(space, process, stream)
+        space.wait_done("heat", stream, 1800)
     process.term()
     assert process.wait(30) == 0
     space.produce("signals", map(_message, _signals(n_signals, n_articles, now)), timeout_s=600)
     say("heat: the signals are stored")
     meter, began_s, n_all = Meter(**rig.pids()), time.monotonic(), n_signals + n_signals // 10
     process = rig.workers.start("heat", space.config)
-    _wait(space, process, "signals")
+    space.wait_done("heat", "signals", 1800)
     cpu, _ = meter.spent()
     cost, spent_s = usage(process.pid), time.monotonic() - began_s
     space.produce("normalized", _articles(space, later, now), timeout_s=300)
-    _wait(space, process, "normalized")
+    space.wait_done("heat", "normalized", 1800)
+    ended = [until(lambda: _faded(space), 600, "what fades by now has faded", every_s=1)]
     with rig.redis.client() as client:
-        until(lambda: all(score / 1000 > time.time() for p in range(space.partitions) for _, score in
-                          client.zrange(f"{space.name}:due:heat:{p}", 0, 0, withscores=True)), 600, "what fades by now has faded", every_s=1)
         memory = client.info("memory")["used_memory"]
     process.term()
     assert process.wait(30) == 0
-    wrong = _compare(space, n_signals, n_articles, now)
+    wrong = _compare(space, n_articles, [*ended, int(time.time())])
     result.failures += [f"{len(wrong)} of {n_articles} articles have another heat"] * bool(wrong) + list(itertools.islice(wrong, 5))
     result.figures += [Figure("client CPU", "µs/signal", [cost.cpu_s / n_all * 1e6], MOST_US), Figure("Redis CPU", "µs/signal", [cpu["redis"] / n_all * 1e6]),
                        Figure("broker CPU", "µs/signal", [cpu["broker"] / n_all * 1e6]), Figure("rate", "signals/s", [n_all / spent_s]),

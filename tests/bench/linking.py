@@ -23,19 +23,15 @@ def add_arguments(parser):
     parser.add_argument("--twins", type=int, default=250, help="linking: made-up stories for each known one (default 250)")
 
 
-def _done(space):
-    return sum(int(words[0]) for words in space.wm(space.group("related"), "normalized").values() if words)
-
-
 def _run(rig, space, n_articles):
     """[(CPU of related, CPU of Redis), ...] of the two halves, µs an article; articles a second; peak memory."""
     process = rig.workers.start("related", space.config)
     halves, began_s = [], time.monotonic()
     for wanted in (n_articles // 2, n_articles):
-        meter, before, had = Meter(**rig.pids()), usage(process.pid).cpu_s, _done(space)
-        until(lambda: _done(space) >= wanted, 1200, lambda: f"related finishes {wanted}, has {_done(space)}", every_s=0.2)
+        meter, before, had = Meter(**rig.pids()), usage(process.pid).cpu_s, space.done("related", "normalized")
+        until(lambda: space.done("related", "normalized") >= wanted, 1200, lambda: f"related finishes {wanted}, has {space.done('related', 'normalized')}", every_s=0.2)
         cpu, _ = meter.spent()
-        n = _done(space) - had
+        n = space.done("related", "normalized") - had
         halves.append(((usage(process.pid).cpu_s - before) / n * 1e6, cpu["redis"] / n * 1e6))
     seconds, peak = time.monotonic() - began_s, usage(process.pid).peak_mib
     linking.wait_linked(space, 600)

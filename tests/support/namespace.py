@@ -254,10 +254,11 @@ class Namespace:
         ours = [("nm-schema", schema), ("nm-ns", self.name)]
         return ours if revision is None else [*ours, ("nm-revision", str(revision))]
 
-    def done(self, worker):
-        """Events that a worker has finished: the sum of its watermarks over all its inputs; -1 when Redis does not answer."""
+    def done(self, worker, *streams):
+        """Events that a worker has finished: the sum of its watermarks over these inputs, or all that a fleet has; -1 when Redis does not
+        answer."""
         try:
-            marks = [words for stream in INPUTS[worker] for words in self.wm(self.group(worker), stream).values()]
+            marks = [words for stream in streams or INPUTS[worker] for words in self.wm(self.group(worker), stream).values()]
         except (RedisError, OSError):
             return -1
         return sum(int(words[0]) for words in marks if words)
