@@ -4,10 +4,10 @@
  * read; where that is impossible (no dot, over 63 bytes, both writing directions in one label) it is a hash. The
  * label need not be a legal IDNA label (doubled hyphens), so punycode is encoded here (RFC 3492, section 6.3) and not
  * by libidn2, which refuses those. Pure function; thread-safe. */
+#include "newsmill/digest.h"
 #include "newsmill/url.h"
 
 #include <idn2.h>
-#include <openssl/sha.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,9 +164,8 @@ static bool readable_label(const char *host, struct label *out)
 /* Lower-case base32 (RFC 4648) of SHA-256 of the host, without padding: 52 digits. */
 static void hashed_label(const char *host, struct label *out)
 {
-    unsigned char hash[SHA256_DIGEST_LENGTH];
-    if (!SHA256((const unsigned char *)host, strlen(host), hash))
-        abort(); /* libcrypto is unusable; see nm_article_id() */
+    unsigned char hash[32];
+    nm_digest_raw(host, strlen(host), hash, sizeof hash);
     *out = (struct label){0};
     unsigned int bits = 0, n_bits = 0;
     for (size_t i = 0; i < sizeof hash; i++) {

@@ -98,6 +98,48 @@ static void candidates__that_cannot_be_similar_are_left_out(void **state)
     nm_arena_clear(&arena);
 }
 
+static void facet__scores_have_four_decimals_without_zeros_at_the_end(void **state)
+{
+    (void)state;
+    static const struct {
+        float score;
+        const char *text;
+    } cases[] = {{0.64123f, "0.6412"},
+                 {0.64127f, "0.6413"},
+                 {0.5f, "0.5"},
+                 {0.01f, "0.01"},
+                 {0.0001f, "0.0001"},
+                 {0.00006f, "0.0001"},
+                 {0.00004f, "0"},
+                 {0.99996f, "1"},
+                 {1, "1"},
+                 {1.5f, "1"},
+                 {0, "0"},
+                 {-0.5f, "0"},
+                 {(float)NAN, "0"},
+                 {0.1f, "0.1"},
+                 {0.1001f, "0.1001"},
+                 {0.99994f, "0.9999"},
+                 {1e-30f, "0"},
+                 {(float)INFINITY, "1"}};
+    struct nm_arena arena = {0};
+    struct nm_buf scratch = {0};
+    char id[RL_ID] = "an id of 16 byte", link[RL_ID + 4] = "another of 16 by", want[64];
+    const char *text;
+    size_t len;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        memcpy(link + RL_ID, &cases[i].score, 4);
+        struct rl_view view = {
+            .id = id, .story = id, .lead = id, .size = 2, .revision = 1, .links = link, .n_links = 1};
+        assert_int_equal(rl_facet(&view, &scratch, &arena, &text, &len, NULL), NM_OK);
+        (void)snprintf(want, sizeof want, "\"score\":%s}]}}", cases[i].text);
+        if (!strstr(text, want))
+            fail_msg("%g: %s", (double)cases[i].score, text);
+    }
+    nm_buf_clear(&scratch);
+    nm_arena_clear(&arena);
+}
+
 static void facet__has_its_members_in_order(void **state)
 {
     (void)state;
@@ -224,6 +266,7 @@ int main(void)
         cmocka_unit_test(weigh__follows_the_formula),
         cmocka_unit_test(candidates__sum_up_and_the_best_come_first),
         cmocka_unit_test(candidates__that_cannot_be_similar_are_left_out),
+        cmocka_unit_test(facet__scores_have_four_decimals_without_zeros_at_the_end),
         cmocka_unit_test(facet__has_its_members_in_order),
         cmocka_unit_test(view__is_checked),
         cmocka_unit_test(read__takes_articles_and_refuses_the_rest),

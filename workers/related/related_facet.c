@@ -40,15 +40,16 @@ bool rl_view_read(const struct nm_reply *reply, struct rl_view *out)
 static void add_score(struct nm_buf *buf, const char *bytes)
 {
     float score;
-    char text[16];
+    char text[] = "0.0000";
+    size_t len = sizeof text - 1;
     memcpy(&score, bytes, sizeof score); /* little-endian in Redis; see rl_place() */
-    double value = score > 0 && score < 1 ? (double)score : score >= 1 ? 1 : 0;
-    int len = snprintf(text, sizeof text, "%.4f", value);
+    int left = score > 0 && score < 1 ? (int)((double)score * 10000 + 0.5) : score >= 1 ? 10000 : 0;
+    for (size_t i = len - 1; i > 1; i--, left /= 10)
+        text[i] = (char)('0' + left % 10);
+    text[0] = (char)('0' + left);
     while (len > 1 && text[len - 1] == '0')
         len--;
-    if (text[len - 1] == '.')
-        len--;
-    nm_buf_add(buf, text, (size_t)len);
+    nm_buf_add(buf, text, text[len - 1] == '.' ? len - 1 : len);
 }
 
 static void add_list(struct nm_buf *buf, const char *name, const char *list, size_t n)
