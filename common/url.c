@@ -4,27 +4,38 @@
  * text after a check of its bytes, no allocation but for an international host name. What is written goes through
  * put(), which normalises escapes; dot segments and tracking parameters are judged on what was written, so an escaped
  * "%2e%2e" or "%75tm_source" counts as what it stands for.
+ * A URL that is fetched may grow while it is written, by escapes: put_char() then refuses what does not fit, and the
+ * draft stays `full` although ".." takes bytes back.
  * Invariant: canonicalising a canonical URL gives the same bytes. For that, an escape is left alone where decoding it
  * would complete a broken one before it: "%%341" must not become "%41". */
 #include "newsmill/url.h"
 #include "newsmill/digest.h"
 #include "newsmill/text.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 /* While it is built the text may be longer than what is accepted in the end: a host grows in punycode. */
-enum { DRAFT_BYTES = NM_URL_MAX_BYTES + NM_HOST_BYTES + 32, PORT_MAX = 65535 };
+enum { DRAFT_BYTES = NM_FETCH_MAX_BYTES + NM_HOST_BYTES + 32, PORT_MAX = 65535 };
 
 struct span {
     const char *at;
     size_t len;
 };
 
+/* What differs between the URL of an article and one that is fetched. */
+struct form {
+    size_t max_bytes;
+    bool keep_query;
+    bool escape; /* what RFC 3986 does not allow in a path or query */
+};
+
 struct draft {
     size_t len;
+    bool escape, full;
     char text[DRAFT_BYTES];
 };
 
@@ -44,8 +55,9 @@ static int hex_value(char c)
     return -1;
 }
 
-/* Trims white space and checks every byte. NM_BAD_INPUT: a byte that no URL may hold. */
-static enum nm_status check_bytes(struct span *in, struct nm_error *err)
+/* Trims white space and checks every byte. NM_BAD_INPUT: a byte that no URL may hold. A space that can be escaped is
+ * good here; in a host it is refused later. */
+static enum nm_status check_bytes(struct span *in, const struct form *form, struct nm_error *err)
 {
     while (in->len > 0 && isspace((unsigned char)in->at[0])) {
         in->at++;
@@ -55,12 +67,12 @@ static enum nm_status check_bytes(struct span *in, struct nm_error *err)
         in->len--;
     if (in->len == 0)
         return nm_bad(err, "url_invalid", "the URL is empty");
-    if (in->len > NM_URL_MAX_BYTES)
-        return nm_bad(err, "url_too_long", "the URL has %zu bytes; %d are allowed", in->len, NM_URL_MAX_BYTES);
+    if (in->len > form->max_bytes)
+        return nm_bad(err, "url_too_long", "the URL has %zu bytes; %zu are allowed", in->len, form->max_bytes);
     bool ascii = true;
     for (size_t i = 0; i < in->len; i++) {
         unsigned char c = (unsigned char)in->at[i];
-        if (c <= 0x20 || c == 0x7f)
+        if (c < 0x20 || c == 0x7f || (c == ' ' && !form->escape))
             return nm_bad(err, "url_invalid", "the URL holds a space or a control character at byte %zu", i);
         if (c < 0x80)
             continue;
@@ -151,6 +163,28 @@ static bool after_broken_escape(const struct draft *out)
     return end[-1] == '%' || (end[-2] == '%' && hex_value(end[-1]) >= 0);
 }
 
+static void put_char(struct draft *out, char c)
+{
+    if (out->len < sizeof out->text)
+        out->text[out->len++] = c;
+    else
+        out->full = true;
+}
+
+static void put_escape(struct draft *out, unsigned char c)
+{
+    put_char(out, '%');
+    put_char(out, "0123456789ABCDEF"[c >> 4]);
+    put_char(out, "0123456789ABCDEF"[c & 15]);
+}
+
+/* True for what may not stand in a path or query (RFC 3986, 3.3 and 3.4). "%" and brackets, which may not either, are
+ * kept: servers are used to them. */
+static bool needs_escape(unsigned char c)
+{
+    return c <= 0x20 || c >= 0x7f || strchr("\"<>\\^`{|}", c);
+}
+
 /* Writes the character at in.at[i], or the escape; returns how many bytes of `in` that was. */
 static size_t put(struct draft *out, struct span in, size_t i)
 {
@@ -161,17 +195,17 @@ static size_t put(struct draft *out, struct span in, size_t i)
         low = hex_value(in.at[i + 2]);
     }
     if (high < 0 || low < 0) {
-        out->text[out->len++] = c;
+        if (out->escape && needs_escape((unsigned char)c))
+            put_escape(out, (unsigned char)c);
+        else
+            put_char(out, c);
         return 1;
     }
     char decoded = (char)(high * 16 + low);
-    if (is_unreserved((unsigned char)decoded) && !(hex_value(decoded) >= 0 && after_broken_escape(out))) {
-        out->text[out->len++] = decoded;
-        return 3;
-    }
-    out->text[out->len++] = '%';
-    out->text[out->len++] = "0123456789ABCDEF"[high];
-    out->text[out->len++] = "0123456789ABCDEF"[low];
+    if (is_unreserved((unsigned char)decoded) && !(hex_value(decoded) >= 0 && after_broken_escape(out)))
+        put_char(out, decoded);
+    else
+        put_escape(out, (unsigned char)decoded);
     return 3;
 }
 
@@ -189,14 +223,14 @@ static void end_segment(struct draft *out, size_t path, size_t segment, bool sla
         while (out->text[out->len - 1] != '/')
             out->len--;
     } else if (slash) {
-        out->text[out->len++] = '/';
+        put_char(out, '/');
     }
 }
 
 static void put_path(struct draft *out, struct span in)
 {
     size_t path = out->len;
-    out->text[out->len++] = '/';
+    put_char(out, '/');
     size_t segment = out->len;
     for (size_t i = in.len > 0; i < in.len;) {
         if (in.at[i] != '/') {
@@ -215,11 +249,11 @@ static void put_query(struct draft *out, struct span in, bool keep_all)
 {
     size_t query = out->len;
     bool any = false;
-    out->text[out->len++] = '?';
+    put_char(out, '?');
     for (size_t i = 0; i <= in.len; i++) { /* one turn a parameter, the last may be empty */
         size_t before = out->len;
         if (any)
-            out->text[out->len++] = '&';
+            put_char(out, '&');
         size_t name = out->len, equals = 0;
         while (i < in.len && in.at[i] != '&') {
             if (in.at[i] == '=' && equals == 0)
@@ -265,14 +299,13 @@ static void put_port(struct draft *out, int port)
     put_literal(out, digits + n);
 }
 
-enum nm_status nm_url_canonical(const char *text, size_t len, bool keep_query, struct nm_url *out, struct nm_error *err)
+static enum nm_status canonical(struct span in, const struct form *form, struct nm_url *out, struct nm_error *err)
 {
-    struct span in = {.at = text, .len = len};
-    struct draft draft; /* 4 KiB that need no clearing; only what is used is copied to *out */
+    struct draft draft; /* 8 KiB that need no clearing; only what is used is copied to *out */
     char host[NM_HOST_BYTES];
     bool https = false;
     int port = 0;
-    enum nm_status s = check_bytes(&in, err);
+    enum nm_status s = check_bytes(&in, form, err);
     if (s == NM_OK)
         s = take_scheme(&in, &https, err);
     if (s == NM_OK)
@@ -280,15 +313,17 @@ enum nm_status nm_url_canonical(const char *text, size_t len, bool keep_query, s
     if (s != NM_OK)
         return s;
     draft.len = 0;
+    draft.escape = form->escape;
+    draft.full = false;
     put_literal(&draft, https ? "https://" : "http://");
     put_literal(&draft, host);
     if (port)
         put_port(&draft, port);
     size_t path_at = draft.len;
-    put_rest(&draft, in, keep_query);
-    if (draft.len > NM_URL_MAX_BYTES)
-        return nm_bad(err, "url_too_long", "the URL has %zu bytes in canonical form; %d are allowed", draft.len,
-                      NM_URL_MAX_BYTES);
+    put_rest(&draft, in, form->keep_query);
+    if (draft.full || draft.len > form->max_bytes)
+        return nm_bad(err, "url_too_long", "the URL has %s%zu bytes in canonical form; %zu are allowed",
+                      draft.full ? "over " : "", draft.len, form->max_bytes);
     memcpy(out->text, draft.text, draft.len);
     out->text[draft.len] = '\0';
     out->len = draft.len;
@@ -297,6 +332,20 @@ enum nm_status nm_url_canonical(const char *text, size_t len, bool keep_query, s
     out->port = port;
     out->https = https;
     return NM_OK;
+}
+
+enum nm_status nm_url_canonical(const char *text, size_t len, bool keep_query, struct nm_url *out, struct nm_error *err)
+{
+    const struct form form = {.max_bytes = NM_URL_MAX_BYTES, .keep_query = keep_query};
+    return canonical((struct span){.at = text, .len = len}, &form, out, err);
+}
+
+enum nm_status nm_url_fetchable(const char *text, size_t len, size_t max_bytes, struct nm_url *out,
+                                struct nm_error *err)
+{
+    const struct form form = {.max_bytes = max_bytes, .keep_query = true, .escape = true};
+    assert(max_bytes <= NM_FETCH_MAX_BYTES);
+    return canonical((struct span){.at = text, .len = len}, &form, out, err);
 }
 
 bool nm_url_is_tracking(const char *name, size_t len)

@@ -16,9 +16,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define NM_URL_MAX_BYTES 4096
-#define NM_ID_BYTES      33 /* 32 lower-case hex digits and the NUL */
-#define NM_HOST_BYTES    254
+#define NM_URL_MAX_BYTES   4096
+#define NM_FETCH_MAX_BYTES 8192 /* most that nm_url_fetchable() takes */
+#define NM_ID_BYTES        33   /* 32 lower-case hex digits and the NUL */
+#define NM_HOST_BYTES      254
 
 struct nm_url {
     char text[NM_URL_MAX_BYTES * 3 + 1]; /* canonical, NUL-terminated                          */
@@ -32,6 +33,14 @@ struct nm_url {
 /* keep_query true: no parameter is dropped (image URLs).
  * NM_BAD_INPUT with code url_invalid, url_scheme, url_credentials or url_too_long (in or out over 4,096 bytes). */
 NM_MUST_USE enum nm_status nm_url_canonical(const char *text, size_t len, bool keep_query, struct nm_url *out,
+                                            struct nm_error *err);
+
+/* The form in which a URL is fetched: as nm_url_canonical() with keep_query, but what RFC 3986 does not allow in a path
+ * or query (a space, "<>\^`{|} and all that is not ASCII) is escaped, so that it can stand in a request line, and a
+ * name in UTF-8 is the same URL as its escapes. A "%" without two hex digits and brackets stay. Not for ids of
+ * articles. max_bytes: at most NM_FETCH_MAX_BYTES, for what comes in and what goes out. NM_BAD_INPUT: the same codes.
+ */
+NM_MUST_USE enum nm_status nm_url_fetchable(const char *text, size_t len, size_t max_bytes, struct nm_url *out,
                                             struct nm_error *err);
 
 /* True for a query parameter's name that carries tracking only (case ignored): utm_* fbclid gclid gclsrc dclid gbraid

@@ -216,6 +216,78 @@ static void url__refused_with_code(void **state)
     check_pairs(cases, N(cases), false);
 }
 
+static void overwrite(char *text, const char *start)
+{
+    while (*start)
+        *text++ = *start++;
+}
+
+static const char *fetchable(const char *in, size_t max_bytes)
+{
+    static struct nm_url url;
+    static struct nm_error err;
+    if (nm_url_fetchable(in, strlen(in), max_bytes, &url, &err) != NM_OK)
+        return err.code;
+    assert_int_equal(strlen(url.text), url.len);
+    return url.text;
+}
+
+static void url__fetchable_is_fit_for_a_request_line(void **state)
+{
+    (void)state;
+    static const struct pair cases[] = {
+        {"HTTP://H.example:80/a/../b.png?utm_source=a&w=3&#x", "http://h.example/b.png?utm_source=a&w=3&"},
+        {"http://h.example/caf\u00e9\\x|<>\"?^`{}\u6e2f",
+         "http://h.example/caf%C3%A9%5Cx%7C%3C%3E%22?%5E%60%7B%7D%E6%B8%AF"},
+        {"http://h.example/a b?c d", "http://h.example/a%20b?c%20d"},
+        {"http://h.example/%%\u00e9%4\u00e9%zz[]", "http://h.example/%%%C3%A9%4%C3%A9%zz[]"},
+        {"http://h.example/%\u00e9/..%20/. ./x", "http://h.example/%%C3%A9/..%20/.%20./x"},
+        {" https://h.example ", "https://h.example/"},
+        {"http://a b.example/", "url_invalid"},
+        {"http://h.example:8 0/", "url_invalid"},
+        {"http://h.example /", "url_invalid"},
+        {"http://h.example/a\tb", "url_invalid"},
+        {"http://h.example/\xff", "url_invalid"},
+        {"http://h.example/\xc2\x9b[m", "url_invalid"},
+        {"ftp://h.example/", "url_scheme"},
+        {"http://u@h.example/", "url_credentials"},
+    };
+    for (size_t i = 0; i < N(cases); i++)
+        assert_string_equal(fetchable(cases[i].in, NM_FETCH_MAX_BYTES), cases[i].want);
+    assert_string_equal(fetchable("http://h.example/abc", 20), "http://h.example/abc");
+    assert_string_equal(fetchable("http://h.example/abc", 19), "url_too_long");
+    assert_string_equal(fetchable("http://h.example/\u00e9", 23), "http://h.example/%C3%A9");
+    assert_string_equal(fetchable("http://h.example/\u00e9", 22), "url_too_long");
+    assert_string_equal(fetchable("http://h.example", 16), "url_too_long"); /* the "/" */
+}
+
+/* What is written grows past every buffer, in each of the places that write; ".." does not make it fit again. */
+static void url__fetchable_grows_and_stays_within_bounds(void **state)
+{
+    (void)state;
+    static const char *const tails[] = {"/////", "&&&&&", "?????", "%41%2f", "/../..", "aaaaa", "\u00e9\u00e9\u00e9"};
+    static char text[NM_FETCH_MAX_BYTES + 1];
+    static struct nm_url url;
+    struct nm_error err;
+    for (size_t t = 0; t < N(tails); t++) {
+        for (size_t spaces = 2600; spaces <= 2800; spaces++) {
+            size_t n = (size_t)snprintf(text, sizeof text, "http://h.example/%s", t % 2 ? "?" : "");
+            memset(text + n, ' ', spaces);
+            for (n += spaces; n + 8 < sizeof text && n < spaces + 400; n += strlen(tails[t]))
+                memcpy(text + n, tails[t], strlen(tails[t]));
+            if (nm_url_fetchable(text, n, NM_FETCH_MAX_BYTES, &url, &err) == NM_OK)
+                assert_in_range(url.len, 1, NM_FETCH_MAX_BYTES);
+            else
+                assert_string_equal(err.code, "url_too_long");
+        }
+    }
+    memset(text, ' ', sizeof text);
+    overwrite(text, "http://h.example/");
+    overwrite(text + 8000, "/../a");
+    assert_int_equal(nm_url_fetchable(text, 8005, NM_FETCH_MAX_BYTES, &url, &err), NM_BAD_INPUT);
+    assert_string_equal(err.code, "url_too_long");
+}
+
 static void url__nul_inside_is_refused(void **state)
 {
     (void)state;
@@ -233,12 +305,6 @@ static void url__failure_leaves_out_untouched(void **state)
     memset(&before, 7, sizeof before);
     assert_int_equal(nm_url_canonical("http://h.example:x/", 19, false, &url, NULL), NM_BAD_INPUT);
     assert_memory_equal(&url, &before, sizeof url);
-}
-
-static void overwrite(char *text, const char *start)
-{
-    while (*start)
-        *text++ = *start++;
 }
 
 static void url__length_limits(void **state)
@@ -377,6 +443,12 @@ static void url__canonical_twice_is_the_same(void **state)
         char text[512];
         size_t len = random_url(&seed, text, sizeof text);
         bool keep = i % 4 == 0;
+        if (i % 4 == 1) {
+            assert_int_equal(nm_url_fetchable(text, len, NM_FETCH_MAX_BYTES, &once, NULL), NM_OK);
+            assert_int_equal(nm_url_fetchable(once.text, once.len, NM_FETCH_MAX_BYTES, &twice, NULL), NM_OK);
+            assert_string_equal(once.text, twice.text);
+            continue;
+        }
         assert_int_equal(nm_url_canonical(text, len, keep, &once, NULL), NM_OK);
         assert_int_equal(nm_url_canonical(once.text, once.len, keep, &twice, NULL), NM_OK);
         assert_string_equal(once.text, twice.text);
@@ -423,6 +495,8 @@ int main(void)
         cmocka_unit_test(url__path),
         cmocka_unit_test(url__query_drops_tracking),
         cmocka_unit_test(url__refused_with_code),
+        cmocka_unit_test(url__fetchable_is_fit_for_a_request_line),
+        cmocka_unit_test(url__fetchable_grows_and_stays_within_bounds),
         cmocka_unit_test(url__nul_inside_is_refused),
         cmocka_unit_test(url__failure_leaves_out_untouched),
         cmocka_unit_test(url__length_limits),
