@@ -56,8 +56,8 @@ struct im_jpeg_scan {
     const uint8_t *data; /* behind the header */
     struct im_jpeg_table dc[IM_JPEG_COMPONENTS], ac[IM_JPEG_COMPONENTS];
     int component[IM_JPEG_COMPONENTS], n_components;
-    int ss, se, ah, al;
-    uint32_t restart; /* MCUs between restart markers; 0: none */
+    uint8_t ss, se, ah, al; /* the band and its bits; sequential: 0, 63, 0, 0 */
+    uint32_t restart;       /* MCUs between restart markers; 0: none */
 };
 
 struct im_jpeg {

@@ -202,8 +202,8 @@ static bool read_scan_header(const struct im_jpeg *jpeg, const struct segment *s
         return true;
     scan->ss = p[0];
     scan->se = p[1];
-    scan->ah = p[2] >> 4;
-    scan->al = p[2] & 15;
+    scan->ah = (uint8_t)(p[2] >> 4);
+    scan->al = (uint8_t)(p[2] & 15);
     return band_is_right(scan);
 }
 
@@ -214,7 +214,7 @@ static enum im_reason read_scan(struct reader *r, const struct segment *s)
     if (!read_scan_header(jpeg, s, &scan))
         return IM_decode_fail;
     for (int i = 0; i < scan.n_components; i++)
-        memset(&jpeg->missing[scan.component[i]][scan.ss], scan.al, (size_t)(scan.se - scan.ss + 1));
+        memset(&jpeg->missing[scan.component[i]][scan.ss], scan.al, (size_t)scan.se - (size_t)scan.ss + 1);
     if (jpeg->n_scans < IM_JPEG_KEPT_SCANS)
         jpeg->scans[jpeg->n_scans] = scan;
     if (jpeg->n_scans >= r->walk->limits->max_scans)

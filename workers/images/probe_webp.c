@@ -118,7 +118,7 @@ static enum im_reason read_frame(struct webp *webp, const struct chunk *frame)
     enum im_reason reason = im_walk_frame(walk);
     size_t end = frame->at + frame->len;
     for (size_t pos = frame->at + ANIM_FRAME_HEADER; reason == IM_NONE && end - pos >= CHUNK_HEADER;) {
-        struct chunk chunk;
+        struct chunk chunk = {0};
         struct picture picture = {0};
         reason = read_chunk(walk, pos, end, &chunk);
         if (reason == IM_NONE && is_bitstream(&chunk)) {
@@ -176,7 +176,7 @@ static enum im_reason walk_extended(struct webp *webp, const struct chunk *first
     walk->facts.frames = webp->animated ? 0 : 1;
     note_alpha(walk, p[0] & VP8X_ALPHA);
     enum im_reason reason = im_walk_canvas(walk, webp->canvas_width, webp->canvas_height);
-    struct chunk chunk;
+    struct chunk chunk = {0};
     for (size_t pos = first->after; reason == IM_NONE && end - pos >= CHUNK_HEADER; pos = chunk.after) {
         reason = read_chunk(walk, pos, end, &chunk);
         if (reason == IM_NONE)
