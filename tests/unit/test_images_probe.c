@@ -197,6 +197,10 @@ static void probe__no_limits(void **state)
     put_png(&b, INT32_MAX, INT32_MAX, 8, 2, 0);
     assert_int_equal(ask(im_probe_file, b.data, b.len, &limits, &f), IM_NONE);
     assert_int_equal(f.width, INT32_MAX);
+    nm_buf_clear(&b);
+    put_gif_header(&b, "GIF89a", 9, 9);
+    put_gif_frame(&b, &(struct gif_frame){.width = 9, .height = 9});
+    nm_buf_addc(&b, ';');
     limits.max_total_pixels = 1;
     assert_int_equal(ask(im_probe_file, b.data, b.len, &limits, &f), IM_NONE);
     nm_buf_clear(&b);

@@ -44,8 +44,9 @@ int im_exif_orientation(const uint8_t *tiff, size_t len);
 
 #define IM_JPEG_COMPONENTS 4
 #define IM_JPEG_TABLES     4
-/* Scans of which the coding is kept. The usual progressive script has 10; one of more than this has to end in EOI. */
-#define IM_JPEG_KEPT_SCANS 32
+/* Scans of which the coding is kept. The usual progressive script has 10, in CMYK 18; one of more than this has to end
+ * in EOI. It also bounds what a file without EOI may cost. */
+#define IM_JPEG_KEPT_SCANS 24
 
 /* A Huffman table as its DHT segment has it: how many codes of each length 1 to 16, then their symbols. */
 struct im_jpeg_table {

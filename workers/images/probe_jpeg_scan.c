@@ -1,17 +1,20 @@
 /* probe_jpeg_scan.c - whether a JPEG without EOI lacks only that.
  *
- * Its last scan is read symbol by symbol, to see whether the data reach to the last block; no coefficient is computed.
- * One kind of scan cannot be read by itself: a refinement of AC coefficients holds a bit for each coefficient that is
- * known not to be 0. So the earlier AC scans of that component are read beside it, block by block, each by its own
- * cursor, and tell which those are: 64 bits of state instead of a bit for every coefficient of the image.
+ * Its last scan is read symbol by symbol, to see whether the data reach to the
+ * last block; no coefficient is computed. One kind of scan cannot be read by
+ * itself: a refinement of AC coefficients holds a bit for each coefficient that
+ * is known not to be 0. So the earlier AC scans of that component are read
+ * beside it, block by block, each by its own cursor, and tell which those are:
+ * 64 bits of state instead of a bit for every coefficient of the image.
  *
- * Tables are used as the file has them, by counting the codes of each length (T.81, annex C and F.2.2.3). The time is
- * linear in the bytes of those scans and in the blocks of the image, which its pixels bound. */
+ * Tables are used as the file has them, by counting the codes of each length
+ * (T.81, annex C and F.2.2.3). The time is linear in the bytes of those scans
+ * and in the blocks of the image, which its pixels bound. */
 #include "probe_internal.h"
 
 struct bits {
-    const uint8_t *at, *end;
-    unsigned hold; /* the last n bits are unread; n < 8 between calls */
+    const uint8_t *at, *end; /* behind what was read ahead, up to a marker or the end */
+    uint64_t hold;           /* its last n bits are unread                            */
     int n;
 };
 
@@ -27,43 +30,60 @@ static void cursor_init(struct cursor *c, const struct im_jpeg_scan *scan, const
     *c = (struct cursor){.scan = scan, .bits = {.at = scan->data, .end = end}, .to_restart = scan->restart};
 }
 
-/* The next n bits, 0 to 16; -1 where the data end, by a marker or by the file. */
-static int take(struct bits *b, int n)
+/* Reads ahead, to 57 bits and more where there are as many. */
+static void fill(struct bits *b)
 {
-    while (b->n < n) {
-        if (b->at == b->end)
-            return -1;
-        if (*b->at == 0xFF) {
-            if (b->end - b->at < 2 || b->at[1] != 0)
-                return -1;
-            b->hold = b->hold << 8 | 0xFF;
-            b->at += 2;
-        } else {
-            b->hold = b->hold << 8 | *b->at++;
-        }
+    while (b->n <= 56 && b->at < b->end) {
+        bool stuffed = *b->at == 0xFF;
+        if (stuffed && (b->end - b->at < 2 || b->at[1] != 0))
+            return;
+        b->hold = b->hold << 8 | *b->at;
+        b->at += stuffed ? 2 : 1;
         b->n += 8;
     }
+}
+
+/* Takes n bits, 0 to 16; -1 where the data end, by a marker or by the file. */
+static int take(struct bits *b, int n)
+{
+    if (b->n < n)
+        fill(b);
+    if (b->n < n)
+        return -1;
     b->n -= n;
     return (int)(b->hold >> b->n & ((1u << n) - 1));
 }
 
-/* The next symbol; -1 where the data end, where no code fits, and without a table. */
+/* Takes a symbol; -1 where the data end, where no code fits, and without a
+ * table. */
 static int symbol(struct bits *b, const struct im_jpeg_table *table)
 {
-    int code = 0, first = 0, index = 0;
     if (!table->counts)
         return -1;
-    for (int len = 0; len < 16; len++) {
-        int bit = take(b, 1), count = table->counts[len];
-        if (bit < 0)
-            return -1;
-        code = code << 1 | bit;
-        if (code - first < count)
+    if (b->n < 16)
+        fill(b);
+    int ahead = (int)((b->n >= 16 ? b->hold >> (b->n - 16) : b->hold << (16 - b->n)) & 0xFFFF);
+    int first = 0, index = 0;
+    for (int len = 1; len <= 16 && len <= b->n; len++) {
+        int code = ahead >> (16 - len), count = table->counts[len - 1];
+        if (code - first < count) {
+            b->n -= len;
             return table->symbols[index + code - first];
+        }
         index += count;
         first = (first + count) << 1;
     }
     return -1;
+}
+
+/* Where the data that were not taken begin: the whole bytes that were read
+ * ahead are given back. */
+static const uint8_t *behind_taken(const struct bits *b)
+{
+    const uint8_t *at = b->at;
+    for (int bytes = b->n / 8; bytes > 0; bytes--)
+        at -= at[-1] == 0 && at[-2] == 0xFF ? 2 : 1; /* the scan's header stands before its data */
+    return at;
 }
 
 /* A coefficient's own bits behind its symbol. */
@@ -72,7 +92,8 @@ static bool skip_value(struct bits *b, int size)
     return size <= 15 && take(b, size) >= 0;
 }
 
-/* Before each MCU: at the end of an interval the rest of the byte goes, and a restart marker has to follow. */
+/* Before each MCU: at the end of an interval the rest of the byte goes, and a
+ * restart marker has to follow. Reading ahead has stopped at it. */
 static bool restart(struct cursor *c)
 {
     struct bits *b = &c->bits;
@@ -116,7 +137,8 @@ static bool dc_block(struct bits *b, const struct im_jpeg_scan *scan, int i)
     return s >= 0 && skip_value(b, s);
 }
 
-/* An end of band for 2^run blocks and as many more as the next bits say, this one among them. */
+/* An end of band for 2^run blocks and as many more as the next bits say, this
+ * one among them. */
 static bool begin_end_of_band(struct cursor *c, int run)
 {
     int more = take(&c->bits, run);
@@ -147,19 +169,37 @@ static bool ac_first_block(struct cursor *c, uint64_t *nonzero)
     return true;
 }
 
-/* Passes over `zeros` coefficients that are 0 and the correction bits of all others, up to the next that is 0, on which
- * *k stays, or behind the band. */
+/* The corrections of one coefficient each. */
+static bool skip_corrections(struct bits *b, int n)
+{
+    for (; n > 16; n -= 16)
+        if (take(b, 16) < 0)
+            return false;
+    return take(b, n) >= 0;
+}
+
+/* Passes over `zeros` coefficients that are 0 and the corrections of all
+ * others, up to the next that is 0, on which *k stays, or behind the band. */
 static bool pass(struct cursor *c, uint64_t nonzero, int zeros, int *k)
 {
+    int corrections = 0;
     for (; *k <= c->scan->se; ++*k) {
-        if (nonzero >> *k & 1) {
-            if (take(&c->bits, 1) < 0)
-                return false;
-        } else if (zeros-- == 0) {
+        if (nonzero >> *k & 1)
+            corrections++;
+        else if (zeros-- == 0)
             break;
-        }
     }
-    return true;
+    return skip_corrections(&c->bits, corrections);
+}
+
+/* Passes over the rest of the band; without a look at each coefficient, for
+ * such blocks cost an attacker no byte. */
+static bool pass_rest(struct cursor *c, uint64_t nonzero, int k)
+{
+    if (k > c->scan->se)
+        return true;
+    uint64_t band = UINT64_MAX >> (63 - c->scan->se) & UINT64_MAX << k;
+    return skip_corrections(&c->bits, __builtin_popcountll(nonzero & band));
 }
 
 static bool ac_refine_block(struct cursor *c, uint64_t *nonzero)
@@ -182,7 +222,7 @@ static bool ac_refine_block(struct cursor *c, uint64_t *nonzero)
     }
     if (c->end_of_band > 0) {
         c->end_of_band--;
-        return pass(c, *nonzero, 64, &k);
+        return pass_rest(c, *nonzero, k);
     }
     return true;
 }
@@ -192,7 +232,8 @@ static int64_t ceil_div(int64_t a, int64_t b)
     return (a + b - 1) / b;
 }
 
-/* Blocks of a scan of one component (T.81, A.2.3): those that the picture needs, without padding to whole MCUs. */
+/* Blocks of a scan of one component (T.81, A.2.3): those that the picture
+ * needs, without padding to whole MCUs. */
 static int64_t own_blocks(const struct im_jpeg *jpeg, int component)
 {
     int64_t width = ceil_div((int64_t)jpeg->width * jpeg->component[component].h, jpeg->h_max);
@@ -225,7 +266,7 @@ static bool mcus_are_there(const struct im_jpeg *jpeg, const struct im_jpeg_scan
     for (; n > 0; n--)
         if (!restart(&c) || !mcu_is_there(jpeg, &c))
             return false;
-    *behind = c.bits.at;
+    *behind = behind_taken(&c.bits);
     return true;
 }
 
@@ -245,7 +286,7 @@ static bool bands_are_there(const struct im_jpeg *jpeg, const struct im_jpeg_sca
                 !(c[i].scan->ah > 0 ? ac_refine_block(&c[i], &nonzero) : ac_first_block(&c[i], &nonzero)))
                 return false;
     }
-    *behind = c[n_cursors - 1].bits.at;
+    *behind = behind_taken(&c[n_cursors - 1].bits);
     return true;
 }
 
