@@ -16,7 +16,7 @@
  * Broken metadata is left out, it is never an error.
  *
  * Pure: the same bytes, facts and keep_copyright give the same bytes, and the copy of a copy is that copy. Time is
- * linear in len; at most 4 MiB of an iCCP are inflated. Memory: `out` and scratch of at most len + 64 KiB each.
+ * linear in len; of one iCCP at most 4 MiB are inflated. Memory: `out` and scratch of at most len + 64 KiB each.
  * Thread-safe.
  *
  * Not checked here: whether the picture is complete and decodes (im_probe_file() and the decoder say so), and what is

@@ -218,6 +218,7 @@ static enum im_reason copy_icc(struct png *png, const struct chunk *chunk)
     if (png->icc || png->data || !crc_holds(chunk) || !take_string(&rest, &name) || !im_take(&rest, 1, &method) ||
         method.data[0] != 0)
         return IM_NONE;
+    png->icc = true; /* only the first one is inflated: many small ones may each want 4 MiB */
     enum im_reason reason = profile_bytes(rest, &used);
     if (reason != IM_NONE || used == 0 || !im_take(&rest, used, &stream))
         return reason;
@@ -225,7 +226,6 @@ static enum im_reason copy_icc(struct png *png, const struct chunk *chunk)
     nm_buf_add(png->job->out, "ICC\0", 5); /* name and method */
     im_add_span(png->job->out, stream);
     end_chunk(png->job->out, at);
-    png->icc = true;
     return IM_NONE;
 }
 
