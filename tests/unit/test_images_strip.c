@@ -153,11 +153,14 @@ static void repair_crcs(const struct nm_buf *image)
 static void strip__mutations(void **state)
 {
     enum { ROUNDS = 10000 };
+    struct nm_buf sample = {0};
     (void)state;
     for (size_t i = 0; i < COUNT(types); i++) {
         size_t taken = 0;
+        case_sample(&sample, types[i]);
         for (int round = 0; round < ROUNDS; round++) {
-            case_sample(&in, types[i]);
+            nm_buf_reset(&in);
+            nm_buf_add(&in, sample.data, sample.len);
             mutate(&in);
             if (types[i] == IM_PNG && round % 2)
                 repair_crcs(&in);
@@ -165,6 +168,7 @@ static void strip__mutations(void **state)
         }
         assert_in_range(taken, ROUNDS / 20, ROUNDS - ROUNDS / 20); /* both ways are walked */
     }
+    nm_buf_clear(&sample);
 }
 
 static void add_start(enum im_type type)
@@ -198,7 +202,7 @@ static void add_end(enum im_type type)
     }
 }
 
-/* A few million bytes that are one structure again and again: a walk that goes back would never end. */
+/* A million bytes that are one structure again and again: a walk that goes back would never end. */
 static void strip__large_hostile_images_take_linear_time(void **state)
 {
     static const struct {
@@ -233,7 +237,7 @@ static void strip__large_hostile_images_take_linear_time(void **state)
         CASE(IM_WEBP, "ALPH\0\0\0\0", false),
 #undef CASE
     };
-    enum { BYTES = 2000000 };
+    enum { BYTES = 1000000 };
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
         add_start(cases[i].type);
