@@ -14,6 +14,7 @@ enum im_reason im_strip(const uint8_t *data, size_t len, const struct im_facts *
     struct im_strip job = {.in = {data, len}, .keep_copyright = keep_copyright, .out = out};
 
     job.orientation = facts->orientation >= 1 && facts->orientation <= 8 ? facts->orientation : 0;
+    (void)nm_buf_room(out, len); /* at once, as a copy is rarely longer; a failure is found below */
     if (facts->type == IM_JPEG)
         reason = im_strip_jpeg(&job);
     else if (facts->type == IM_PNG)
