@@ -49,6 +49,21 @@ static void exif__short_texts_stand_in_their_entries(void **state)
     gives_want();
 }
 
+/* EXIF 3.0: type 129; of two artists and two orientations the first one counts, also if it says 1. */
+static void exif__texts_may_be_of_the_type_utf8(void **state)
+{
+    (void)state;
+    reset();
+    ADD(&part, "Exif\0\0MM\0*\0\0\0\x08\0\4");
+    case_entry(&part, 0x0112, 3, 1, 1U << 16);
+    case_entry(&part, 0x013B, 129, 4, 0x4164C3A0);
+    case_entry(&part, 0x013B, 2, 3, 0x426F0000);
+    case_entry(&part, 0x0112, 3, 1, 7U << 16);
+    case_segment(&in, 0xE1, part.data, part.len);
+    SEGMENT(&want, 0xE1, "Exif\0\0MM\0*\0\0\0\x08\0\1\x01\x3B\0\2\0\0\0\5\0\0\0\x1A\0\0\0\0Ad\xC3\xA0\0\0");
+    gives_want();
+}
+
 static void exif__a_block_of_which_nothing_stays_goes(void **state)
 {
     (void)state;
@@ -325,6 +340,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exif__only_three_fields_stay_of_either_byte_order),
         cmocka_unit_test(exif__short_texts_stand_in_their_entries),
+        cmocka_unit_test(exif__texts_may_be_of_the_type_utf8),
         cmocka_unit_test(exif__a_block_of_which_nothing_stays_goes),
         cmocka_unit_test(exif__the_first_readable_block_counts),
         cmocka_unit_test(exif__broken_blocks_go),
