@@ -98,6 +98,7 @@ static void exif__broken_blocks_go(void **state)
         CASE("a directory behind the end", "MM\0*\xFF\xFF\xFF\xFF\0\1\x01\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0"),
         CASE("a directory at the end", "MM\0*\0\0\0\x09\0\1"),
         CASE("half an entry", "MM\0*\0\0\0\x08\0\1\x01\x12\0\3\0\0\0\1\0\6"),
+        CASE("an entry behind the last one", "MM\0*\0\0\0\x08\0\0\x01\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0"),
         CASE("orientation 0", "MM\0*\0\0\0\x08\0\1\x01\x12\0\3\0\0\0\1\0\0\0\0\0\0\0\0"),
         CASE("orientation 9", "MM\0*\0\0\0\x08\0\1\x01\x12\0\3\0\0\0\1\0\x09\0\0\0\0\0\0"),
         CASE("orientation as LONG", "MM\0*\0\0\0\x08\0\1\x01\x12\0\4\0\0\0\1\0\6\0\0\0\0\0\0"),
