@@ -258,6 +258,9 @@ static void iptc__of_many_authors_eight_stay(void **state)
 {
     (void)state;
     reset();
+    case_set(&part, 1, 90, "\x1B%/"); /* no UTF-8 */
+    for (int i = 0; i < 20; i++)
+        case_set(&part, 2, 80, " ");
     for (char c = 'a'; c <= 'z'; c++)
         case_set(&part, 2, 80, (char[]){c, '\0'});
     add_record(&in, &part);
