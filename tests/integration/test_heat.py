@@ -1,7 +1,6 @@
 """heat on real servers: the reference profile, members, signals in any order and before the article, fading by timers, dead
 letters, and what publish makes of it."""
 
-import datetime
 import hashlib
 import json
 import random
@@ -10,16 +9,12 @@ import pytest
 
 from support.articles import article, count, ident, latest, log_lines, put, put_articles, read, refused, retraction, stop, wait_log
 from support.facets import facet, put_facets, rest, story
+from support.heat import DAY, articles, compare, date, faded, signals
 from support.waiting import until
 from support.workers import run, tool
 
 HOUR = 3600
-DAY = 24 * HOUR
 OLD = 1577880000  # s, 2020-01-01T12:00:00Z, the start of a step of 15 minutes
-
-
-def date(seconds):
-    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def signal(number, at=None, kind="click", **members):
@@ -298,6 +293,31 @@ def test_signals_of_a_recreated_stream_count(new_namespace, workers, on_gap, mor
         settle(ns)
         assert heat_of(ns, 1) == lead(engagement=5 + n * (more + 2))
         stop(workers.living[-1])
+
+
+@pytest.mark.parametrize("instances", [1, 2])
+def test_many_signals_end_in_the_heat_that_arithmetic_gives(instances, new_namespace, workers):
+    """With two instances one is killed now and then; some articles come after their signals, some lie below others."""
+    ns, n_articles, parts, rng = new_namespace(partitions=4).create_topics(), 120, 8, random.Random(instances)
+    now = ns_now(ns)
+    ns.produce("normalized", articles(ns, range(0, n_articles, 2), now - 4 * DAY), timeout_s=30)
+    put_facets(ns, facet(0, "related", 10, story(0, 2, 4)), facet(2, "related", 10, story(0)), facet(4, "related", 10, story(0)))
+    team = [workers.start("heat", ns.config, "--set", "runtime.batchItems=50") for _ in range(instances)]
+    sent = list(signals(instances, 6000, n_articles, now))
+    for part in range(parts):
+        ns.produce("signals", sent[part::parts], timeout_s=30)
+        if instances > 1:
+            before = ns.committed(ns.group("heat"), "signals")
+            until(lambda: ns.committed(ns.group("heat"), "signals") != before, 60, "something was committed")
+            victim = rng.randrange(instances)
+            team[victim].kill()
+            team[victim] = workers.start("heat", ns.config, "--set", "runtime.batchItems=50")
+    ns.produce("normalized", articles(ns, range(1, n_articles, 2), now - 4 * DAY), timeout_s=30)
+    settle(ns)
+    ended = [until(lambda: faded(ns), 60, "what fades by now has faded")]
+    settle(ns)
+    assert workers.stop() == [0] * instances
+    assert compare(ns, n_articles, [*ended, ns_now(ns)]) == []
 
 
 def test_the_record_shows_the_heat(ns, workers):
