@@ -323,6 +323,9 @@ static void address__what_is_no_address_is_blocked(void **state)
     len = make("2606:4700::1", 80, &address);
     assert_int_equal(im_address_check(&policy, sa, len, SOCK_STREAM), IM_NONE);
     assert_int_equal(im_address_check(&policy, sa, len - 1, SOCK_STREAM), IM_blocked_addr);
+    char moved[sizeof address + 1]; /* any alignment */
+    memcpy(moved + 1, &address, sizeof address);
+    assert_int_equal(im_address_check(&policy, (const void *)(moved + 1), len, SOCK_STREAM), IM_NONE);
     static const sa_family_t families[] = {AF_UNSPEC, AF_UNIX, AF_PACKET, 65535};
     for (size_t i = 0; i < N(families); i++) {
         address.ss_family = families[i];
@@ -333,18 +336,6 @@ static void address__what_is_no_address_is_blocked(void **state)
     for (size_t i = 0; i < N(texts); i++)
         assert_int_equal(im_address_check_text(&policy, texts[i], 80), IM_blocked_addr);
     assert_int_equal(im_address_check_text(&policy, NULL, 80), IM_blocked_addr);
-}
-
-static void address__any_alignment(void **state)
-{
-    (void)state;
-    struct im_policy policy = new_policy();
-    struct sockaddr_storage address;
-    socklen_t len = make("2606:4700::1", 80, &address);
-    char moved[sizeof address + 1];
-    memcpy(moved + 1, &address, sizeof address);
-    const void *odd = moved + 1;
-    assert_int_equal(im_address_check(&policy, odd, len, SOCK_STREAM), IM_NONE);
 }
 
 typedef enum nm_status adder(struct im_policy *policy, const char *text, struct nm_error *err);
@@ -591,7 +582,6 @@ int main(void)
         cmocka_unit_test(address__ports),
         cmocka_unit_test(address__operators_networks),
         cmocka_unit_test(address__what_is_no_address_is_blocked),
-        cmocka_unit_test(address__any_alignment),
         cmocka_unit_test(address__option_texts_that_are_refused),
         cmocka_unit_test(address__refusal_says_what_to_write),
         cmocka_unit_test(address__tables_are_bounded),
