@@ -163,6 +163,25 @@ static void jpeg__tables_that_lie_fail(void **state)
     }
 }
 
+/* One symbol less than the counts of the table say, as its last table; and one more. */
+static void jpeg__tables_of_another_length_fail(void **state)
+{
+    (void)state;
+    static const char table[] = "\x01\0\5\0\0\0\0\0\0\0\0\0\0\0\0\0\0ABCDEF";
+    for (size_t symbols = 4; symbols <= 6; symbols++) {
+        struct nm_buf b = {0};
+        put_jpeg(&b, &small);
+        insert_segment(&b, 0xDA, 0xC4, table, 17 + symbols);
+        expect_at(__LINE__, &b, symbols == 5 ? IM_NONE : IM_decode_fail);
+    }
+    for (size_t len = 1; len <= 3; len++) { /* a restart interval has two bytes */
+        struct nm_buf b = {0};
+        put_jpeg(&b, &small);
+        insert_segment(&b, 0xC0, 0xDD, "\0\0\0", len);
+        expect_at(__LINE__, &b, len == 2 ? IM_NONE : IM_decode_fail);
+    }
+}
+
 static void jpeg__bands_that_no_decoder_takes_fail(void **state)
 {
     (void)state;
@@ -299,6 +318,11 @@ static void jpeg__only_the_end_is_missing(void **state)
     put_jpeg(&b, &small);
     b.len -= 3;
     EXPECT(&b, truncated); /* the last byte of the last block is missing too */
+    put_jpeg(&b, &small);
+    assert_int_equal(ask(im_probe_head, b.data, len, &test_limits, &f), IM_NONE);
+    assert_false(f.no_end); /* more may come */
+    assert_int_equal(f.width, 40);
+    nm_buf_clear(&b);
 }
 
 /* A progressive file without its end is whole only when its last scan has been. */
@@ -343,6 +367,8 @@ static void jpeg__without_end_and_with_more_scans_than_are_kept(void **state)
         for (int i = 0; i < n; i++)
             put_scan(&maker, &(struct jpeg_scan){.components = {0}, .n = 1});
         assert_int_equal(ask(im_probe_file, b.data, b.len, &limits, &f), n == 24 ? IM_NONE : IM_truncated);
+        if (n == 24)
+            assert_int_equal(f.end, b.len);
         nm_buf_add(&b, "\xFF\xD9", 2);
         assert_int_equal(ask(im_probe_file, b.data, b.len, &limits, &f), IM_NONE);
         nm_buf_clear(&b);
@@ -455,6 +481,7 @@ int main(void)
         cmocka_unit_test(jpeg__frame_and_scans_out_of_order_fail),
         cmocka_unit_test(jpeg__segment_lengths_that_lie_fail),
         cmocka_unit_test(jpeg__tables_that_lie_fail),
+        cmocka_unit_test(jpeg__tables_of_another_length_fail),
         cmocka_unit_test(jpeg__bands_that_no_decoder_takes_fail),
         cmocka_unit_test(jpeg__dimensions_in_the_header),
         cmocka_unit_test(jpeg__megabytes_of_segments_before_the_frame),

@@ -180,6 +180,20 @@ static void png__lengths_and_names_that_lie(void **state)
     }
 }
 
+/* A name that is none fails by itself, with the right checksum and a good rest. */
+static void png__names_that_are_none_fail(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"tE1t", "te{t", "tE[t", "`Ext", "tEx\x80"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct nm_buf b = {0};
+        put_png_header(&b, 8, 8, 8, 2, 0);
+        put_chunk(&b, names[i], "x", 1);
+        put_png_end(&b);
+        EXPECT(&b, decode_fail);
+    }
+}
+
 /* Fifty megabytes of text in 51 KB, and a colour profile that becomes 100 MB: nothing inflates them. */
 static void png__compressed_metadata_is_not_inflated(void **state)
 {
@@ -244,6 +258,9 @@ static void gif__good_ones(void **state)
         put_gif_header(&b, i & 2 ? "GIF89a" : "GIF87a", 20, 10);
         if (i & 2) {
             nm_buf_add(&b, "!\xFE\x0F<script></script", 18);
+            nm_buf_addc(&b, (char)0xFF); /* the longest block */
+            for (int k = 0; k < 255; k++)
+                nm_buf_addc(&b, ';');
             nm_buf_addc(&b, 0);
             nm_buf_add(&b, "!\xF9\x04\x01\0\0\0", 8);
         }
@@ -357,6 +374,7 @@ int main(void)
         cmocka_unit_test(png__chunks_out_of_order_fail),
         cmocka_unit_test(png__palettes),
         cmocka_unit_test(png__lengths_and_names_that_lie),
+        cmocka_unit_test(png__names_that_are_none_fail),
         cmocka_unit_test(png__compressed_metadata_is_not_inflated),
         cmocka_unit_test(png__animated_is_a_still),
         cmocka_unit_test(png__orientation),

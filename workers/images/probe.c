@@ -121,8 +121,6 @@ enum im_reason im_probe_file(const uint8_t *data, size_t len, const struct im_li
     if (walk.facts.type == IM_UNKNOWN)
         return IM_type_not_allowed;
     enum im_reason reason = types[walk.facts.type].walk(&walk);
-    if (walk.facts.type == IM_AVIF)
-        reason = IM_type_not_allowed;
     if (reason == IM_NONE || walk.facts.type == IM_AVIF)
         *facts = walk.facts;
     return reason;

@@ -27,7 +27,7 @@ NM_MUST_USE enum im_reason im_walk_jpeg(struct im_walk *walk);
 NM_MUST_USE enum im_reason im_walk_png(struct im_walk *walk);
 NM_MUST_USE enum im_reason im_walk_gif(struct im_walk *walk);
 NM_MUST_USE enum im_reason im_walk_webp(struct im_walk *walk);
-/* IM_truncated while more bytes may tell the dimensions, else IM_type_not_allowed; never IM_NONE. */
+/* IM_truncated while more bytes may come and tell the dimensions, else IM_type_not_allowed; never IM_NONE. */
 NM_MUST_USE enum im_reason im_walk_avif(struct im_walk *walk);
 
 /* Notes the canvas as stored and checks it against the limits; facts.type is set before. */

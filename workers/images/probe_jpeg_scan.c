@@ -1,20 +1,17 @@
 /* probe_jpeg_scan.c - whether a JPEG without EOI lacks only that.
  *
- * Its last scan is read symbol by symbol, to see whether the data reach to the
- * last block; no coefficient is computed. One kind of scan cannot be read by
- * itself: a refinement of AC coefficients holds a bit for each coefficient that
- * is known not to be 0. So the earlier AC scans of that component are read
- * beside it, block by block, each by its own cursor, and tell which those are:
- * 64 bits of state instead of a bit for every coefficient of the image.
+ * Its last scan is read symbol by symbol, to see whether the data reach to the last block; no coefficient is computed.
+ * One kind of scan cannot be read by itself: a refinement of AC coefficients holds a bit for each coefficient that is
+ * known not to be 0. So the earlier AC scans of that component are read beside it, block by block, each by its own
+ * cursor, and tell which those are: 64 bits of state instead of a bit for every coefficient of the image.
  *
- * Tables are used as the file has them, by counting the codes of each length
- * (T.81, annex C and F.2.2.3). The time is linear in the bytes of those scans
- * and in the blocks of the image, which its pixels bound. */
+ * Tables are used as the file has them, by counting the codes of each length (T.81, annex C and F.2.2.3). The time is
+ * linear in the bytes of those scans and in the blocks of the image, which its pixels bound. */
 #include "probe_internal.h"
 
 struct bits {
     const uint8_t *at, *end; /* behind what was read ahead, up to a marker or the end */
-    uint64_t hold;           /* its last n bits are unread                            */
+    uint64_t hold;           /* its last n bits are unread; n < 64 between calls      */
     int n;
 };
 
@@ -54,8 +51,7 @@ static int take(struct bits *b, int n)
     return (int)(b->hold >> b->n & ((1u << n) - 1));
 }
 
-/* Takes a symbol; -1 where the data end, where no code fits, and without a
- * table. */
+/* Takes a symbol; -1 where the data end, where no code fits, and without a table. */
 static int symbol(struct bits *b, const struct im_jpeg_table *table)
 {
     if (!table->counts)
@@ -76,8 +72,7 @@ static int symbol(struct bits *b, const struct im_jpeg_table *table)
     return -1;
 }
 
-/* Where the data that were not taken begin: the whole bytes that were read
- * ahead are given back. */
+/* Where the data that were not taken begin: the whole bytes that were read ahead are given back. */
 static const uint8_t *behind_taken(const struct bits *b)
 {
     const uint8_t *at = b->at;
@@ -92,8 +87,8 @@ static bool skip_value(struct bits *b, int size)
     return size <= 15 && take(b, size) >= 0;
 }
 
-/* Before each MCU: at the end of an interval the rest of the byte goes, and a
- * restart marker has to follow. Reading ahead has stopped at it. */
+/* Before each MCU: at the end of an interval the rest of the byte goes, and a restart marker has to follow. Reading
+ * ahead has stopped at it. */
 static bool restart(struct cursor *c)
 {
     struct bits *b = &c->bits;
@@ -137,8 +132,7 @@ static bool dc_block(struct bits *b, const struct im_jpeg_scan *scan, int i)
     return s >= 0 && skip_value(b, s);
 }
 
-/* An end of band for 2^run blocks and as many more as the next bits say, this
- * one among them. */
+/* An end of band for 2^run blocks and as many more as the next bits say, this one among them. */
 static bool begin_end_of_band(struct cursor *c, int run)
 {
     int more = take(&c->bits, run);
@@ -178,8 +172,8 @@ static bool skip_corrections(struct bits *b, int n)
     return take(b, n) >= 0;
 }
 
-/* Passes over `zeros` coefficients that are 0 and the corrections of all
- * others, up to the next that is 0, on which *k stays, or behind the band. */
+/* Passes over `zeros` coefficients that are 0 and the corrections of all others, up to the next that is 0, on which *k
+ * stays, or behind the band. */
 static bool pass(struct cursor *c, uint64_t nonzero, int zeros, int *k)
 {
     int corrections = 0;
@@ -192,8 +186,7 @@ static bool pass(struct cursor *c, uint64_t nonzero, int zeros, int *k)
     return skip_corrections(&c->bits, corrections);
 }
 
-/* Passes over the rest of the band; without a look at each coefficient, for
- * such blocks cost an attacker no byte. */
+/* Passes over the rest of the band; without a look at each coefficient, for such blocks cost an attacker no byte. */
 static bool pass_rest(struct cursor *c, uint64_t nonzero, int k)
 {
     if (k > c->scan->se)
@@ -232,8 +225,7 @@ static int64_t ceil_div(int64_t a, int64_t b)
     return (a + b - 1) / b;
 }
 
-/* Blocks of a scan of one component (T.81, A.2.3): those that the picture
- * needs, without padding to whole MCUs. */
+/* Blocks of a scan of one component (T.81, A.2.3): those that the picture needs, without padding to whole MCUs. */
 static int64_t own_blocks(const struct im_jpeg *jpeg, int component)
 {
     int64_t width = ceil_div((int64_t)jpeg->width * jpeg->component[component].h, jpeg->h_max);
