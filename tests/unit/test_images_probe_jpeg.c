@@ -355,6 +355,69 @@ static void jpeg__a_scan_is_missing_with_the_end(void **state)
     EXPECT(&b, truncated);
 }
 
+/* Scans of one component each, of which one lacks its last byte or nothing; the last one is of each kind. */
+static void jpeg__any_last_scan_without_end(void **state)
+{
+    (void)state;
+    static const struct {
+        bool progressive;
+        struct jpeg_scan scans[8];
+    } cases[] = {
+        {false, {{{0}, 1, 0, 63, 0, 0}, {{1}, 1, 0, 63, 0, 0}, {{2}, 1, 0, 63, 0, 0}}},
+        {false, {{{2}, 1, 0, 63, 0, 0}, {{1}, 1, 0, 63, 0, 0}, {{0}, 1, 0, 63, 0, 0}}},
+        {false, {{{0}, 1, 0, 63, 0, 0}, {{1, 2}, 2, 0, 63, 0, 0}}},
+        {true, /* ends in the first bits of AC */
+         {{{0, 1, 2}, 3, 0, 0, 0, 0}, {{0}, 1, 1, 63, 0, 0}, {{2}, 1, 1, 63, 0, 0}, {{1}, 1, 1, 63, 0, 0}}},
+        {true, /* in DC, and that of one component */
+         {{{0}, 1, 1, 63, 0, 0},
+          {{2}, 1, 1, 63, 0, 0},
+          {{1}, 1, 1, 63, 0, 0},
+          {{0, 1}, 2, 0, 0, 0, 0},
+          {{2}, 1, 0, 0, 0, 0}}},
+        {true, /* in corrections of DC */
+         {{{0, 1, 2}, 3, 0, 0, 0, 1},
+          {{0}, 1, 1, 63, 0, 0},
+          {{2}, 1, 1, 63, 0, 0},
+          {{1}, 1, 1, 63, 0, 0},
+          {{0, 1, 2}, 3, 0, 0, 1, 0}}},
+        {true, /* in corrections of AC, in bands that are not those of before */
+         {{{0, 1, 2}, 3, 0, 0, 0, 0},
+          {{0}, 1, 1, 63, 0, 0},
+          {{2}, 1, 1, 63, 0, 0},
+          {{1}, 1, 1, 63, 0, 1},
+          {{1}, 1, 1, 20, 1, 0},
+          {{1}, 1, 21, 63, 1, 0}}},
+        {true,
+         {{{0, 1, 2}, 3, 0, 0, 0, 0},
+          {{0}, 1, 1, 9, 0, 1},
+          {{0}, 1, 10, 63, 0, 1},
+          {{2}, 1, 1, 63, 0, 0},
+          {{1}, 1, 1, 63, 0, 0},
+          {{0}, 1, 30, 63, 1, 0},
+          {{0}, 1, 1, 29, 1, 0}}},
+    };
+    struct jpeg_spec spec = {.width = 35, .height = 21, .n_components = 3, .h = {2, 1, 1}, .v = {2, 1, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int restart = 0; restart < 3; restart++) {
+            struct nm_buf b = {0};
+            spec.progressive = cases[i].progressive;
+            spec.restart = restart;
+            jpeg_open(&maker, &b, &spec);
+            for (int n = 0; n < 8 && cases[i].scans[n].n > 0; n++)
+                put_scan(&maker, &cases[i].scans[n]);
+            for (size_t tail = 0; tail < 14; tail++) {
+                struct nm_buf more = {0};
+                nm_buf_add(&more, b.data, b.len);
+                nm_buf_add(&more, "\xFF\0\0\xFF\0 tail\xFF\0\xFF\0", tail);
+                struct im_facts f = facts_of(&more);
+                if (!f.no_end || f.end != b.len)
+                    fail_msg("case %zu, restart %d, tail %zu: %zu of %zu", i, restart, tail, f.end, b.len);
+            }
+            b.len--;
+            EXPECT(&b, truncated);
+        }
+}
+
 static void jpeg__without_end_and_with_more_scans_than_are_kept(void **state)
 {
     (void)state;
@@ -490,6 +553,7 @@ int main(void)
         cmocka_unit_test(jpeg__a_thousand_scans_by_the_marker_alone),
         cmocka_unit_test(jpeg__only_the_end_is_missing),
         cmocka_unit_test(jpeg__a_scan_is_missing_with_the_end),
+        cmocka_unit_test(jpeg__any_last_scan_without_end),
         cmocka_unit_test(jpeg__without_end_and_with_more_scans_than_are_kept),
         cmocka_unit_test(jpeg__what_is_appended_is_no_part_of_it),
         cmocka_unit_test(jpeg__orientation),

@@ -192,6 +192,13 @@ static void webp__animations_without_parts_fail(void **state)
     webp_close(&b);
     EXPECT(&b, decode_fail); /* a still picture in it */
     put_webp(&b);
+    put_vp8x(&b, ANIMATED, 20, 10);
+    put_riff(&b, "ANIM", "\0\0\0\0\0", 6);
+    put_webp_frame(&b, &frame);
+    put_vp8(&b, 20, 10);
+    webp_close(&b);
+    EXPECT(&b, decode_fail); /* beside a frame too */
+    put_webp(&b);
     put_vp8x(&b, ANIMATED, 100, 50);
     put_riff(&b, "ANIM", "\0\0\0\0\0", 6);
     put_riff(&b, "ANMF", "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 15);
