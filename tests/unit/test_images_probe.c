@@ -348,6 +348,9 @@ static void avif__not_within_the_bytes_looked_at(void **state)
     assert_int_equal(ask(im_probe_head, b.data, b.len, &limits, &f), IM_type_not_allowed);
     assert_int_equal(f.width, 1200);
     limits.metadata_bytes--;
+    assert_int_equal(ask(im_probe_head, b.data, b.len - 40, &limits, &f), IM_NONE);
+    assert_int_equal(ask(im_probe_head, b.data, b.len - 39, &limits, &f),
+                     IM_type_not_allowed); /* all that is looked at */
     assert_int_equal(ask(im_probe_head, b.data, b.len, &limits, &f), IM_type_not_allowed);
     assert_int_equal(f.width, 0);
     nm_buf_clear(&b);

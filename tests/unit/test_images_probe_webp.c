@@ -184,6 +184,7 @@ static void webp__animations_without_parts_fail(void **state)
     put_webp(&b);
     put_vp8x(&b, ANIMATED, 100, 50);
     put_riff(&b, "ANIM", "\0\0\0\0", 4);
+    put_webp_frame(&b, &frame);
     webp_close(&b);
     EXPECT(&b, decode_fail); /* a short one */
     put_webp(&b);
