@@ -263,10 +263,12 @@ static void iptc__of_many_authors_eight_stay(void **state)
         case_set(&part, 2, 80, " ");
     for (char c = 'a'; c <= 'z'; c++)
         case_set(&part, 2, 80, (char[]){c, '\0'});
+    case_set(&part, 2, 110, "Gazette!"); /* an odd size in all */
     add_record(&in, &part);
     nm_buf_reset(&part);
     for (char c = 'a'; c <= 'h'; c++)
         case_set(&part, 2, 80, (char[]){c, '\0'});
+    case_set(&part, 2, 110, "Gazette!");
     add_record(&want, &part);
     gives_want();
 }

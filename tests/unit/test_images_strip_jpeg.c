@@ -31,7 +31,7 @@ static void jpeg__other_segments_go_wherever_they_stand(void **state)
     SEGMENT(&in, 0xE1, "http://ns.adobe.com/xap/1.0/\0<x:xmpmeta>PRIVATE");
     SEGMENT(&in, 0xE2, "MPF\0PRIVATE");
     SEGMENT(&in, 0xFE, "PRIVATE");
-    ADD(&in, "PRIVATE\xFF\x00PRIVATE\xFF\xFF\x01\xFF\xD3");
+    ADD(&in, "PRIVATE\xFF\x00PRIVATE\xFF\xFF\x01\xFF\xD3\xFF\xD0\xFF\xD7");
     case_jpeg_picture(&in);
     case_jpeg_picture(&want);
     case_gives(&in, IM_JPEG, &want);
@@ -123,14 +123,18 @@ static void jpeg__icc_is_put_together_and_what_lies_behind_it_goes(void **state)
     case_gives(&in, IM_JPEG, &want);
 }
 
+/* Two parts of 100 bytes each, the second one in one piece or two. */
 static void jpeg__an_icc_that_is_not_whole_goes(void **state)
 {
     static const struct {
-        int number[2], count[2];
-        size_t size; /* that the header tells; 2 x 100 bytes are there */
+        int number[3], count[3];
+        size_t size; /* that the header tells */
     } cases[] = {
-        {{1, 3}, {3, 3}, 200}, {{1, 1}, {2, 2}, 200}, {{1, 2}, {2, 3}, 200}, {{0, 1}, {2, 2}, 200},
-        {{1, 3}, {2, 2}, 200}, {{1, 2}, {0, 0}, 200}, {{1, 2}, {2, 2}, 201}, {{1, 2}, {2, 2}, 127},
+        {{1, 3, 3}, {3, 3, 3}, 200}, {{1, 1, 2}, {2, 2, 2}, 200}, {{1, 2, 2}, {2, 2, 2}, 200},
+        {{1, 2, 2}, {2, 3, 2}, 200}, {{1, 2, 2}, {2, 2, 3}, 200}, {{0, 1, 2}, {2, 2, 2}, 200},
+        {{1, 2, 0}, {2, 2, 2}, 200}, {{1, 2, 3}, {2, 2, 2}, 200}, {{1, 2, 3}, {2, 2, 3}, 200},
+        {{1, 2, 3}, {0, 0, 0}, 200}, {{1, 2, 3}, {3, 3, 3}, 201}, {{1, 2, 3}, {3, 3, 3}, 127},
+        {{1, 2, 4}, {3, 3, 3}, 200}, {{1, 2, 4}, {4, 4, 4}, 200},
     };
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -139,10 +143,66 @@ static void jpeg__an_icc_that_is_not_whole_goes(void **state)
         part.data[3] = (char)cases[i].size;
         case_icc_part(&in, cases[i].number[0], cases[i].count[0], part.data, 100);
         case_icc_part(&in, cases[i].number[1], cases[i].count[1], part.data + 100, 100);
+        case_icc_part(&in, cases[i].number[2], cases[i].count[2], part.data + 200, 0);
         case_jpeg_picture(&in);
         case_jpeg_picture(&want);
         case_gives(&in, IM_JPEG, &want);
     }
+}
+
+/* Other segments that look like a part; a part may be empty. */
+static void jpeg__only_parts_of_an_icc_count(void **state)
+{
+    (void)state;
+    reset();
+    case_icc(&part, 200);
+    SEGMENT(&in, 0xE2, "MPF\0MM\0*\0\0\0\x08\0\0\0\0\0\0\0\0");
+    SEGMENT(&in, 0xE2, "");
+    SEGMENT(&in, 0xE2, "ICC_PROFILE\0");
+    SEGMENT(&in, 0xE2, "ICC_PROFILE\0\1");
+    SEGMENT(&in, 0xE3, "ICC_PROFILE\0\1\2PRIVATE");
+    case_icc_part(&in, 1, 2, part.data, 200);
+    case_icc_part(&in, 2, 2, part.data, 0);
+    case_jpeg_picture(&in);
+    case_icc_part(&want, 1, 1, part.data, 200);
+    case_jpeg_picture(&want);
+    case_gives(&in, IM_JPEG, &want);
+}
+
+static void jpeg__what_stays_stands_in_one_order(void **state)
+{
+    struct nm_buf payload = {0};
+    (void)state;
+    reset();
+    case_set(&part, 2, 80, "Ada");
+    ADD(&payload, "Photoshop 3.0\0");
+    case_8bim(&payload, 0x0404, &part);
+    nm_buf_reset(&part);
+    case_icc(&part, 200);
+    for (int i = 0; i < 10; i++) { /* the parts in one order, then the other way round */
+        struct nm_buf *out = i < 5 ? &want : &in;
+        switch (i < 5 ? i : 9 - i) {
+        case 0:
+            SEGMENT(out, 0xE0, "JFIF\0\1\2\0\0\1\0\1\0\0");
+            break;
+        case 1:
+            SEGMENT(out, 0xE1, "Exif\0\0MM\0*\0\0\0\x08\0\1\x01\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0");
+            break;
+        case 2:
+            case_segment(out, 0xED, payload.data, payload.len);
+            break;
+        case 3:
+            case_icc_part(out, 1, 1, part.data, part.len);
+            break;
+        default:
+            SEGMENT(out, 0xEE, "Adobe\0\x64\0\0\0\0\1");
+            break;
+        }
+    }
+    case_jpeg_picture(&in);
+    case_jpeg_picture(&want);
+    case_gives(&in, IM_JPEG, &want);
+    nm_buf_clear(&payload);
 }
 
 static void jpeg__an_icc_that_is_none_goes(void **state)
@@ -202,6 +262,11 @@ static void jpeg__a_broken_structure_is_refused(void **state)
         nm_buf_add(&in, cases[i].bytes, cases[i].len);
         case_broken(&in, IM_JPEG, cases[i].what);
     }
+    static const char overfull[17 + 257] = {[15] = 2, [16] = (char)255};
+    reset();
+    case_segment(&in, 0xC4, overfull, sizeof overfull);
+    ADD(&in, SOF SCAN "\xFF\xD9");
+    case_broken(&in, IM_JPEG, "a Huffman table of 257 symbols");
     reset();
     ADD(&in, SOF "\xFF\xDC" SCAN);
     in.data[1] = (char)0xD9;
@@ -210,12 +275,14 @@ static void jpeg__a_broken_structure_is_refused(void **state)
 
 static void jpeg__any_sort_of_frame_and_table_stays(void **state)
 {
-    static const uint8_t frames[] = {0xC0, 0xC1, 0xC2, 0xC3, 0xC9, 0xCA};
+    static const uint8_t frames[] = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC7, 0xC9, 0xCB, 0xCD, 0xCF};
+    static const char full[17 + 256] = {[15] = 1, [16] = (char)255}; /* a Huffman table of 256 symbols */
     char wide[129] = {0x10};
     (void)state;
     for (size_t i = 0; i < COUNT(frames); i++) {
         reset();
         case_segment(&in, 0xDB, wide, sizeof wide); /* 16-bit values */
+        case_segment(&in, 0xC4, full, sizeof full);
         SEGMENT(&in, 0xCC, "\x00\x10");
         SEGMENT(&in, frames[i], "\x08\x00\x08\x00\x08\x03\x01\x11\x00\x02\x11\x00\x03\x11\x00");
         SEGMENT(&in, 0xDA, "\x03\x01\x00\x02\x00\x03\x00\x00\x3F\x00");
@@ -246,6 +313,8 @@ int main(void)
         cmocka_unit_test(jpeg__jfif_stays_without_its_thumbnail_and_adobe_without_a_tail),
         cmocka_unit_test(jpeg__icc_is_put_together_and_what_lies_behind_it_goes),
         cmocka_unit_test(jpeg__an_icc_that_is_not_whole_goes),
+        cmocka_unit_test(jpeg__only_parts_of_an_icc_count),
+        cmocka_unit_test(jpeg__what_stays_stands_in_one_order),
         cmocka_unit_test(jpeg__an_icc_that_is_none_goes),
         cmocka_unit_test(jpeg__a_broken_structure_is_refused),
         cmocka_unit_test(jpeg__any_sort_of_frame_and_table_stays),
