@@ -244,6 +244,7 @@ static void jpeg__a_broken_structure_is_refused(void **state)
         CASE("a frame without components", "\xFF\xC0\0\x08\x08\0\1\0\1\0" SCAN "\xFF\xD9"),
         CASE("a frame with more than its components", "\xFF\xC0\0\x0C\x08\0\1\0\1\1\1\x11\0?" SCAN "\xFF\xD9"),
         CASE("a scan with more than its components", SOF "\xFF\xDA\0\x09\1\1\0\0\0\0?data\xFF\xD9"),
+        CASE("a scan without components", SOF "\xFF\xDA\0\6\0\0\0\0data\xFF\xD9"),
         CASE("half a quantisation table", "\xFF\xDB\0\x05\0\1\1" SOF SCAN "\xFF\xD9"),
         CASE("half a Huffman table", "\xFF\xC4\0\x05\0\1\1" SOF SCAN "\xFF\xD9"),
         CASE("symbols that are not there", "\xFF\xC4\0\x13\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1" SOF SCAN "\xFF\xD9"),
