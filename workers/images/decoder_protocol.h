@@ -17,7 +17,7 @@
 #define IM_DECODER_FILES     (1 + IM_THUMBS) /* of one request, at most                           */
 #define IM_DECODER_IN_BYTES  268435456       /* of an image file: four times the maximum of fetch.bodyBytes */
 #define IM_DECODER_OUT_BYTES 67108864        /* of a thumbnail, RLIMIT_FSIZE                      */
-#define IM_MEMORY_MIN        67108864        /* bytes of address space: the program and its libraries take 20 MiB */
+#define IM_MEMORY_MIN        268435456       /* bytes of address space: the worst honest picture takes as much */
 #define IM_MEMORY_MAX        4294967296
 
 struct im_setup {

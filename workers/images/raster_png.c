@@ -91,10 +91,9 @@ static void keep_profile(struct png_reader *reader)
 
 static void read_passes(struct png_reader *reader, size_t line, size_t height)
 {
-    reader->pixels = malloc(line * height);
+    reader->pixels = calloc(line, height);
     if (!reader->pixels)
         give_up(reader, IM_decode_killed);
-    memset(reader->pixels, 0, line * height);
     for (int pass = 0; pass < PNG_INTERLACE_ADAM7_PASSES; pass++)
         for (size_t y = 0; y < height; y++)
             png_read_row(reader->png, reader->pixels + y * line, NULL);
