@@ -11,7 +11,9 @@
 #include <cmocka.h>
 #include <zlib.h>
 
-#if defined(__has_feature)
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED
+#elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define SANITIZED
 #endif
