@@ -70,6 +70,8 @@ static void forge(int socket_fd, const struct im_request *request, enum dr_deed 
     reply.width += deed == DR_FORGE_SIZE;
     reply.thumb[0].width += deed == DR_FORGE_THUMB;
     reply.thumb[0].bytes += deed == DR_FORGE_BYTES;
+    if (deed == DR_FORGE_FILE)
+        reply.thumb[0] = (struct im_reply_thumb){request->thumb[0].edge, request->thumb[0].edge, 500};
     if (deed == DR_FORGE_REASON)
         reply.reason = IM_N_REASONS + 7;
     len -= deed == DR_FORGE_SHORT;

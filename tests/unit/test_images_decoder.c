@@ -437,6 +437,19 @@ static void damage__another_type_than_the_facts_say(void **state)
     }
 }
 
+/* libjpeg fills what is missing with grey and only warns. */
+static void damage__jpeg_that_ends_in_its_middle(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < 2; kind++) {
+        struct nm_buf file = {0};
+        make(IM_JPEG, kind, &file);
+        memcpy(file.data + file.len / 2, "\xff\xd9", 2);
+        assert_int_equal(reason_of(IM_JPEG, &file, false), IM_decode_fail);
+        nm_buf_clear(&file);
+    }
+}
+
 static size_t find(const struct nm_buf *file, const char *what)
 {
     for (size_t i = 0; i + strlen(what) <= file->len; i++)
@@ -547,6 +560,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(truncated__jpeg_without_its_end_marker_is_taken_if_the_probe_says_so),
         cmocka_unit_test(damage__facts_of_another_size),
         cmocka_unit_test(damage__another_type_than_the_facts_say),
+        cmocka_unit_test(damage__jpeg_that_ends_in_its_middle),
         cmocka_unit_test(damage__png_checksums),
         cmocka_unit_test(damage__gif),
         cmocka_unit_test(damage__a_gif_frame_far_larger_than_its_screen),

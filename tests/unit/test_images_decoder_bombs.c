@@ -116,15 +116,19 @@ static void black__png_takes_the_memory_of_its_kind(void **state)
     static const struct {
         const char *name;
         int depth, type, interlace;
-        size_t bytes; /* of a pixel, before compression */
-        long max_kb;  /* a quarter of 400 MB at 7000 x 7000, and what a process has anyway */
-    } cases[] = {{"by rows", 8, 2, 0, 3, 16000}, {"Adam7", 8, 2, 1, 3, 60000}, {"16 bits, alpha", 16, 6, 0, 8, 16000}};
+        size_t bits; /* of a pixel */
+        long max_kb; /* what is held is one row, or with Adam7 the picture */
+    } cases[] = {{"by rows", 8, 2, 0, 24, 16000},
+                 {"Adam7", 8, 2, 1, 24, 60000},
+                 {"16 bits, alpha", 16, 6, 0, 64, 16000},
+                 {"1 bit", 1, 0, 0, 1, 16000},
+                 {"4 bits", 4, 0, 0, 4, 16000}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct im_decoders *pool = dr_open(NULL, 1, 20000, 30000);
         struct nm_buf file = {0};
         png_head(&file, 3500, 3500, cases[i].depth, cases[i].type, cases[i].interlace);
         /* Each row has one more byte, its filter; the passes of Adam7 have 15 rows for 8. */
-        add_zeros(&file, 3500 * 3500 * cases[i].bytes + (cases[i].interlace ? 6563 : 3500));
+        add_zeros(&file, 3500 * ((3500 * cases[i].bits + 7) / 8) + (cases[i].interlace ? 6563 : 3500));
         add_chunk(&file, "IEND", "", 0);
         struct im_decoded got = run(pool, IM_PNG, 3500, 3500, 100, &file);
         if (got.reason != IM_NONE)

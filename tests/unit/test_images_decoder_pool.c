@@ -50,6 +50,7 @@ static struct im_decoder_job deed(enum dr_deed what)
 {
     struct im_decoder_job job = small;
     job.thumb[0].quality = (int32_t)what;
+    job.thumb[0].edge = what == DR_FORGE_FILE ? IM_THUMB_EDGE_MIN : EDGE;
     return job;
 }
 
