@@ -231,3 +231,31 @@ struct im_decoded dr_run(struct im_decoders *pool, const struct im_decoder_job *
         fail_msg("%s", err.msg);
     return dr_wait(pool);
 }
+
+bool dr_sanitized(void)
+{
+#if defined(__SANITIZE_ADDRESS__)
+    return true;
+#elif defined(__has_feature)
+    return __has_feature(address_sanitizer);
+#else
+    return false;
+#endif
+}
+
+long dr_memory_kb(const struct im_decoders *pool, const char *name)
+{
+    char line[200];
+    pid_t pid;
+    long kb = -1;
+    assert_int_equal(im_decoders_pids(pool, &pid, 1), 1);
+    (void)snprintf(line, sizeof line, "/proc/%d/status", (int)pid);
+    FILE *file = fopen(line, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file))
+        if (strncmp(line, name, strlen(name)) == 0)
+            kb = strtol(line + strlen(name), NULL, 10);
+    (void)fclose(file);
+    assert_true(kb > 0);
+    return kb;
+}

@@ -51,4 +51,10 @@ void dr_wait_idle(struct im_decoders *pool, int n);  /* ticks until n processes 
 struct im_decoded dr_wait(struct im_decoders *pool); /* ticks until a job is finished      */
 struct im_decoded dr_run(struct im_decoders *pool, const struct im_decoder_job *job);
 
+/* Whether this is a build with AddressSanitizer, which takes memory of its own. */
+bool dr_sanitized(void);
+
+/* kB that /proc says of the only process: "VmHWM:" of memory at most, "VmSize:" of address space now. */
+long dr_memory_kb(const struct im_decoders *pool, const char *name);
+
 #endif

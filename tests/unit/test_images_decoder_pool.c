@@ -301,10 +301,15 @@ static void recycle__after_a_thousand_jobs(void **state)
     struct im_decoders *pool = dr_open(NULL, 1, 5000, 20000);
     dr_wait_idle(pool, 1);
     pid_t first = only_pid(pool);
+    long early_kb = 0, late_kb = 0;
     for (int i = 0; i < IM_DECODER_JOBS; i++) {
+        early_kb = i == 100 ? dr_memory_kb(pool, "VmSize:") : early_kb;
+        late_kb = i == IM_DECODER_JOBS - 1 ? dr_memory_kb(pool, "VmSize:") : late_kb;
         assert_int_equal(only_pid(pool), first);
         assert_int_equal(dr_run(pool, &small).reason, IM_NONE);
     }
+    assert_true(dr_sanitized() ||
+                late_kb < early_kb + 1000); /* nothing is kept of a job, not even the mapping of its file */
     assert_int_equal(dr_run(pool, &small).reason, IM_NONE);
     assert_int_not_equal(only_pid(pool), first);
     assert_int_equal(im_decoders_stats(pool).recycled, 1);
