@@ -82,9 +82,14 @@ bool scratch_mount(const char *path, const char *options)
     return mount("tmpfs", path, "tmpfs", 0, options) == 0;
 }
 
+bool scratch_remount(const char *path, const char *options)
+{
+    return mount(NULL, path, NULL, MS_REMOUNT, options) == 0;
+}
+
 bool scratch_read_only(const char *path, bool read_only)
 {
-    return mount(NULL, path, NULL, MS_REMOUNT | (read_only ? MS_RDONLY : 0U), NULL) == 0;
+    return mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | (read_only ? MS_RDONLY : 0U), NULL) == 0;
 }
 
 void scratch_unmount(const char *path)

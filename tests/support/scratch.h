@@ -19,8 +19,10 @@ const char *scratch_at(const char *path, const char *name);
  * where neither works; `why` says what failed. To be called before any thread starts. */
 bool scratch_own_mounts(const char **why);
 
-/* tmpfs of that size on the folder `path`, or the same again and read-only. */
+/* tmpfs on the folder `path` with options such as "size=1m,nr_inodes=300"; other options for it; the mount read-only
+ * (nothing may be open for writing) or no longer. */
 bool scratch_mount(const char *path, const char *options);
+bool scratch_remount(const char *path, const char *options);
 bool scratch_read_only(const char *path, bool read_only);
 void scratch_unmount(const char *path);
 

@@ -93,7 +93,7 @@ enum nm_status im_temps_take(int dir_fd, const char *what, struct im_temps **out
     }
     temps->dir_fd = dir_fd;
     int probe = openat(dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    temps->nameless = probe >= 0;
+    temps->nameless = probe >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL && errno != ENOENT);
     if (probe >= 0)
         (void)close(probe);
     remove_left_over(dir_fd);
