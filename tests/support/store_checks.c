@@ -13,6 +13,12 @@ static unsigned char byte_of(unsigned seed, size_t at)
     return (unsigned char)(x >> 56);
 }
 
+static void fill(unsigned seed, size_t at, unsigned char *out, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = byte_of(seed, at + i);
+}
+
 void piece_make(struct im_store *store, unsigned seed, size_t len, struct piece *out)
 {
     struct nm_error err = {0};
@@ -21,8 +27,7 @@ void piece_make(struct im_store *store, unsigned seed, size_t len, struct piece 
         fail_msg("%s", err.msg);
     for (size_t at = 0; at < len;) {
         size_t n = len - at < sizeof block ? len - at : sizeof block;
-        for (size_t i = 0; i < n; i++)
-            block[i] = byte_of(seed, at + i);
+        fill(seed, at, block, n);
         assert_int_equal(write(out->temp.fd, block, n), (ssize_t)n);
         at += n;
     }
@@ -82,12 +87,12 @@ void plant(struct im_store *store, const char *name, unsigned seed, size_t len)
 
 static void check_file(int fd, unsigned seed, size_t len)
 {
-    unsigned char block[4096];
+    unsigned char block[4096], wanted[sizeof block];
     for (size_t at = 0; at < len;) {
         ssize_t n = pread(fd, block, sizeof block, (off_t)at);
-        assert_true(n > 0);
-        for (ssize_t i = 0; i < n; i++)
-            assert_int_equal(block[i], byte_of(seed, at + (size_t)i));
+        assert_true(n > 0 && (size_t)n <= len - at);
+        fill(seed, at, wanted, (size_t)n);
+        assert_memory_equal(block, wanted, (size_t)n);
         at += (size_t)n;
     }
     assert_int_equal(pread(fd, block, 1, (off_t)len), 0);

@@ -250,10 +250,12 @@ static void open__says_who_must_act(void **state)
         {"", NM_RETRY, ""},
     };
     struct world *world = *state;
+    char url[64];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct scripted_answer answer = {.bytes = cases[i].answer};
         struct scripted_http *server = scripted_start(&answer, 1);
-        world->options.endpoint = scripted_url(server);
+        (void)snprintf(url, sizeof url, "%s", scripted_url(server));
+        world->options.endpoint = url;
         expect(&world->options, cases[i].status, cases[i].why);
         scripted_stop(server);
         assert_int_equal(scripted_n_requests(server), 1);
