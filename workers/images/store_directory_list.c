@@ -135,10 +135,11 @@ static enum im_reason list_entry(struct listing *listing, const char *path, stru
         page->n_foreign++;
         return IM_NONE;
     }
-    int code = fd < 0 || fstat(fd, &facts) != 0 ? errno : 0;
+    bool known = fd >= 0 && fstat(fd, &facts) == 0;
+    int code = errno;
     if (fd >= 0)
         (void)close(fd);
-    if (code != 0)
+    if (!known)
         return im_store_errno(err, code, "look at", path);
     if (!S_ISREG(facts.st_mode)) {
         page->n_foreign++;

@@ -101,20 +101,26 @@ static enum nm_status read_contents(const xmlNode *node, const char *prefix, str
     return NM_OK;
 }
 
+/* The children of the list, NULL: it is none. */
+static const xmlNode *list_of(const xmlDoc *doc, bool *more)
+{
+    char word[8];
+    const xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL;
+    if (!root || !is_called(root, "ListBucketResult") || !text_of(root, "IsTruncated", word, sizeof word))
+        return NULL;
+    *more = strcmp(word, "true") == 0;
+    return *more || strcmp(word, "false") == 0 ? root->children : NULL;
+}
+
 enum nm_status im_s3_list_read(const char *xml, size_t len, const char *prefix, struct im_page *page,
                                struct nm_error *err)
 {
     struct im_page fresh = {.entry = page->entry, .max = page->max};
-    char more[8] = "";
     memcpy(fresh.cursor, page->cursor, sizeof fresh.cursor);
     xmlDoc *doc = parse(xml, len);
-    xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL;
-    enum nm_status status = NM_OK;
-    if (!root || !is_called(root, "ListBucketResult") || !text_of(root, "IsTruncated", more, sizeof more) ||
-        (strcmp(more, "true") != 0 && strcmp(more, "false") != 0))
-        status = nm_bad(err, "list_form", "the answer is no list of keys");
-    fresh.more = strcmp(more, "true") == 0;
-    for (xmlNode *node = status == NM_OK ? root->children : NULL; node && status == NM_OK; node = node->next)
+    const xmlNode *node = list_of(doc, &fresh.more);
+    enum nm_status status = node ? NM_OK : nm_bad(err, "list_form", "the answer is no list of keys");
+    for (; node && status == NM_OK; node = node->next)
         if (is_called(node, "Contents"))
             status = read_contents(node, prefix, &fresh, err);
     xmlFreeDoc(doc);

@@ -46,7 +46,8 @@ bool im_temp_name(char out[20])
     unsigned char random[8];
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
         return false;
-    memcpy(out, ".t", 2);
+    out[0] = '.';
+    out[1] = 't';
     nm_hex_write(random, sizeof random, out + 2);
     return true;
 }
@@ -84,12 +85,10 @@ static void remove_left_over(int dir_fd)
 enum nm_status im_temps_take(int dir_fd, const char *what, struct im_temps **out, struct nm_error *err)
 {
     enum nm_status status = im_folder_check(dir_fd, what, err);
-    struct im_temps *temps = NULL;
-    if (status == NM_OK && !(temps = calloc(1, sizeof *temps)))
-        status = nm_fail(err, NM_FATAL, "out of memory for temporary files");
-    if (status != NM_OK) {
+    struct im_temps *temps = status == NM_OK ? calloc(1, sizeof *temps) : NULL;
+    if (!temps) {
         (void)close(dir_fd);
-        return status;
+        return status == NM_OK ? nm_fail(err, NM_FATAL, "out of memory for temporary files") : status;
     }
     temps->dir_fd = dir_fd;
     int probe = openat(dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
