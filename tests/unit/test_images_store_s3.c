@@ -5,6 +5,7 @@
 #include "store_checks.h"
 
 #include "images/store_s3.h"
+#include "newsmill/clock.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -411,9 +412,10 @@ static void put__a_server_that_holds_the_line_costs_no_more_than_the_limit(void 
     struct scripted_http *server = script(world, &store, answers, 1);
     struct im_stat stat = {0};
     struct nm_error err = {0};
-    char name[] = A;
-    assert_int_equal(im_store_stat(store, name, &stat, &err), IM_store_io);
+    int64_t began_ms = nm_boottime_ms();
+    assert_int_equal(im_store_stat(store, A, &stat, &err), IM_store_io);
     check_has(err.msg, "Timeout");
+    assert_in_range(nm_boottime_ms() - began_ms, 190, 15000);
     scripted_stop(server);
     script_end(server, store);
 }

@@ -79,7 +79,7 @@ static void remove_left_over(int dir_fd)
     }
     (void)closedir(dir);
     if (removed > 0)
-        nm_log(NM_INFO, "store.tempRemoved", "removed %u temporary files that nobody wrote to for an hour", removed);
+        nm_log(NM_DEBUG, "store.tempRemoved", "removed %u temporary files that nobody wrote to for an hour", removed);
 }
 
 enum nm_status im_temps_take(int dir_fd, const char *what, struct im_temps **out, struct nm_error *err)
