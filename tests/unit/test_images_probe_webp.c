@@ -27,8 +27,7 @@ static void webp__simple_and_lossless(void **state)
         struct nm_buf b = {0};
         put_webp(&b);
         if (cases[i].kind == 0)
-            put_vp8(&b, cases[i].width,
-                    cases[i].height | 0x4000); /* the upper two bits are a scale, which is no size */
+            put_vp8(&b, cases[i].width | 0x4000, cases[i].height | 0x8000); /* the upper two bits are a scale */
         else
             put_vp8l(&b, cases[i].width, cases[i].height, cases[i].kind == 2);
         webp_close(&b);
