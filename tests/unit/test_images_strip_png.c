@@ -324,11 +324,13 @@ static void png__a_broken_chunk_of_the_picture_is_refused(void **state)
         size_t len;
         bool spoilt;
     } cases[] = {
-        {"PLTE", "", 0, false},     {"PLTE", "1234", 4, false},
-        {"PLTE", "123", 3, true},   {"CgBI", "\x50\0\x20\2", 4, false},
-        {"IDaT", "", 0, false},     {"ID4T", "", 0, false},
-        {"te4t", "", 0, false},     {"te{t", "", 0, false},
-        {"\0\0\0\0", "", 0, false}, {"IHDR", "", 0, false},
+        {"PLTE", "", 0, false},   {"PLTE", "1234", 4, false},
+        {"PLTE", "123", 3, true}, {"CgBI", "\x50\0\x20\2", 4, false},
+        {"IDaT", "", 0, false},   {"ID4T", "", 0, false},
+        {"t4xt", "", 0, false},   {"tex4", "", 0, false},
+        {"4ext", "", 0, false},   {"te4t", "", 0, false},
+        {"te{t", "", 0, false},   {"\0\0\0\0", "", 0, false},
+        {"IHDR", "", 0, false},
     };
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
