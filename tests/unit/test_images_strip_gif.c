@@ -39,6 +39,18 @@ static void gif__frames_controls_and_loop_stay_as_they_are(void **state)
     }
 }
 
+static void gif__code_sizes(void **state)
+{
+    (void)state;
+    for (int bits = 1; bits <= 8; bits++) {
+        reset();
+        ADD(&in, "\x2C\0\0\0\0\2\0\2\0\0");
+        nm_buf_addc(&in, (char)bits);
+        ADD(&in, "\2\x44\x01\0\x3B");
+        case_gives(&in, IM_GIF, &in);
+    }
+}
+
 static void gif__without_a_colour_table_of_the_screen(void **state)
 {
     (void)state;
@@ -138,6 +150,9 @@ static void gif__a_broken_structure_is_refused(void **state)
         CASE("code size 0", START "\x2C\0\0\0\0\2\0\2\0\0\0\2\x44\x01\0\x3B"),
         CASE("code size 9", START "\x2C\0\0\0\0\2\0\2\0\0\x09\2\x44\x01\0\x3B"),
         CASE("code size 13", START "\x2C\0\0\0\0\2\0\2\0\0\x0D\2\x44\x01\0\x3B"),
+        CASE("code size 0 and the end", START FRAME "\x2C\0\0\0\0\2\0\2\0\0\0\x3B"),
+        CASE("a block beyond the end, then the end", START FRAME "\x2C\0\0\0\0\2\0\2\0\0\2\xFF\x3B"),
+        CASE("an extension beyond the end, then the end", START FRAME "\x21\xFE\xFF\x3B"),
         CASE("data without an end", START "\x2C\0\0\0\0\2\0\2\0\0\2\2\x44\x01\1\x3B"),
         CASE("a block beyond the end", START "\x2C\0\0\0\0\2\0\2\0\0\2\xFF\x44\x01\0\x3B"),
         CASE("an extension without an end", START FRAME "\x21\xFE\1x\1\x3B"),
@@ -170,6 +185,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gif__frames_controls_and_loop_stay_as_they_are),
+        cmocka_unit_test(gif__code_sizes),
         cmocka_unit_test(gif__without_a_colour_table_of_the_screen),
         cmocka_unit_test(gif__other_extensions_go),
         cmocka_unit_test(gif__nothing_hides_behind_loop_and_control),
