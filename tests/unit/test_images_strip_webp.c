@@ -234,6 +234,7 @@ static void webp__a_broken_animation_is_refused(void **state)
     refused("a picture beside the frames");
     reset(ANIMATION, 0);
     RIFF(&in, "ANIM", "123456");
+    case_riff(&in, "ANMF", frame, sizeof frame - 1);
     nm_buf_add(&part, frame, sizeof frame - 1);
     RIFF(&part, "VP8L", "..");
     case_riff(&in, "ANMF", part.data, part.len);
