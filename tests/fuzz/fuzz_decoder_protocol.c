@@ -39,7 +39,7 @@ static void as_packet(const uint8_t *data, size_t size, size_t n_files)
     struct im_setup setup;
     if (im_request_read(data, size, n_files, &request)) {
         check_request(&request);
-        require(n_files == 1 + (size_t)request.n_thumbs, "a file each");
+        require(n_files == im_request_files(&request) && n_files <= IM_DECODER_FILES, "a file each");
     }
     if (im_setup_read(data, size, &setup))
         require(setup.memory_bytes >= IM_MEMORY_MIN && setup.memory_bytes <= IM_MEMORY_MAX, "memory");
@@ -70,7 +70,11 @@ static bool make_request(const uint8_t **data, size_t *size, struct im_request *
     int n = (int)(take(data, size) % (IM_THUMBS + 1));
     for (int i = 0; i < n; i++)
         thumb[i] = (struct im_thumb){.edge = (int32_t)(take(data, size) % 5000), .format = i % 2, .quality = 1 + i};
-    return im_request_write(take(data, size), &facts, &limits, thumb, n, out);
+    uint32_t job = take(data, size);
+    if (!im_request_write(&facts, &limits, thumb, n, (enum im_copy)(job % 3), out))
+        return false;
+    out->job = job;
+    return true;
 }
 
 static void check_reply(const struct im_reply *reply, const struct im_request *request)
@@ -78,10 +82,13 @@ static void check_reply(const struct im_reply *reply, const struct im_request *r
     require(reply->job == request->job, "the job");
     require(reply->reason >= IM_NONE && reply->reason < IM_N_REASONS, "a reason");
     if (reply->reason != IM_NONE) {
-        require(reply->width == 0 && reply->height == 0 && reply->n_thumbs == 0, "nothing on a failure");
+        require(reply->width == 0 && reply->height == 0 && reply->n_thumbs == 0 && reply->copy_bytes == 0,
+                "nothing on a failure");
         return;
     }
     require(reply->width == request->raw_width && reply->height == request->raw_height, "the canvas");
+    require((reply->copy_bytes > 0) == (request->copy != IM_COPY_NONE), "a copy if wanted");
+    require(reply->copy_bytes <= request->end + IM_STRIP_MORE, "not much larger than the image");
     for (int i = 0; i < IM_THUMBS; i++) {
         const struct im_reply_thumb *thumb = &reply->thumb[i];
         int32_t longer = thumb->width > thumb->height ? thumb->width : thumb->height;

@@ -70,6 +70,7 @@ static void forge(int socket_fd, const struct im_request *request, enum dr_deed 
     reply.width += deed == DR_FORGE_SIZE;
     reply.thumb[0].width += deed == DR_FORGE_THUMB;
     reply.thumb[0].bytes += deed == DR_FORGE_BYTES;
+    reply.copy_bytes += deed == DR_FORGE_COPY;
     if (deed == DR_FORGE_FILE)
         reply.thumb[0] = (struct im_reply_thumb){request->thumb[0].edge, request->thumb[0].edge, 500};
     if (deed == DR_FORGE_REASON)
@@ -97,7 +98,7 @@ static bool misbehave(int socket_fd, const struct im_request *request)
         return true;
     switch (deed) {
     case DR_CRASH:
-        *(volatile int *)(uintptr_t)request->zero = 1;
+        *(volatile int *)(uintptr_t)request->copy = 1;
         break;
     case DR_SPIN:
         for (volatile unsigned turns = 0;; turns = turns + 1)

@@ -26,6 +26,7 @@ enum dr_deed {
     DR_FORGE_SIZE,
     DR_FORGE_THUMB,
     DR_FORGE_BYTES,
+    DR_FORGE_COPY, /* a public copy that nobody wanted */
     DR_FORGE_FILE, /* a thumbnail of the right size, of which no byte was written */
     DR_FORGE_SHORT,
     DR_FORGE_LONG,

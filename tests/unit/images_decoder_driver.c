@@ -80,7 +80,7 @@ static bool here(const struct nm_buf *file)
     struct im_request request;
     struct im_reply reply = {.reason = IM_decode_fail};
     const int fds[] = {job.input_fd, job.output_fd[0]};
-    if (im_request_write(1, &job.facts, &job.limits, job.thumb, job.n_thumbs, &request))
+    if (im_request_write(&job.facts, &job.limits, job.thumb, job.n_thumbs, IM_COPY_NONE, &request))
         im_decoder_serve(&request, fds, &reply);
     (void)close(fds[0]);
     (void)close(fds[1]);

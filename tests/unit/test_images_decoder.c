@@ -450,6 +450,59 @@ static void damage__jpeg_that_ends_in_its_middle(void **state)
     }
 }
 
+/* R14: the copy is what strip.h makes of the image, and of an image that does not decode there is none. */
+static void copy__is_the_image_without_what_is_appended(void **state)
+{
+    (void)state;
+    for (int type = IM_JPEG; type <= IM_WEBP; type++) {
+        for (int copy = IM_COPY_BARE; copy <= IM_COPY_CREDITED; copy++) {
+            struct nm_buf file = {0}, want = {0};
+            make((enum im_type)type, 0, &file);
+            size_t len = file.len;
+            nm_buf_adds(&file, "<script>alert(1)</script>");
+            struct im_decoder_job job = job_of((enum im_type)type, 300, 200, &file);
+            job.facts.end = len;
+            job.copy = (enum im_copy)copy;
+            job.copy_fd = dr_empty();
+            add_thumb(&job, 100, IM_THUMB_JPEG);
+            struct im_decoded got = dr_run(pool, &job);
+            assert_int_equal(got.reason, IM_NONE);
+            assert_int_equal(im_strip((const uint8_t *)file.data, len, &job.facts, copy == IM_COPY_CREDITED, &want),
+                             IM_NONE);
+            assert_int_equal(got.copy_bytes, want.len);
+            void *data = mmap(NULL, want.len, PROT_READ, MAP_PRIVATE, job.copy_fd, 0);
+            assert_true(data != MAP_FAILED);
+            assert_memory_equal(data, want.data, want.len);
+            assert_true(got.thumb[0].bytes > 0);
+            (void)munmap(data, want.len);
+            (void)close(job.copy_fd);
+            close_job(&job);
+            nm_buf_clear(&file);
+            nm_buf_clear(&want);
+        }
+    }
+}
+
+static void copy__of_a_broken_image_is_none(void **state)
+{
+    (void)state;
+    struct nm_buf file = {0};
+    struct stat info;
+    make(IM_JPEG, 0, &file);
+    memcpy(file.data + file.len / 2, "\xff\xd9", 2);
+    struct im_decoder_job job = job_of(IM_JPEG, 300, 200, &file);
+    job.copy = IM_COPY_BARE;
+    job.copy_fd = dr_empty();
+    struct im_decoded got = dr_run(pool, &job);
+    assert_int_equal(got.reason, IM_decode_fail);
+    assert_int_equal(got.copy_bytes, 0);
+    assert_int_equal(fstat(job.copy_fd, &info), 0);
+    assert_int_equal(info.st_size, 0);
+    (void)close(job.copy_fd);
+    close_job(&job);
+    nm_buf_clear(&file);
+}
+
 static size_t find(const struct nm_buf *file, const char *what)
 {
     for (size_t i = 0; i + strlen(what) <= file->len; i++)
@@ -556,6 +609,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(good__every_orientation),
         cmocka_unit_test(good__orientation_6_is_upright_within_320),
         cmocka_unit_test(profile__is_kept_where_it_fits),
+        cmocka_unit_test(copy__is_the_image_without_what_is_appended),
+        cmocka_unit_test(copy__of_a_broken_image_is_none),
         cmocka_unit_test(truncated__at_any_length),
         cmocka_unit_test(truncated__jpeg_without_its_end_marker_is_taken_if_the_probe_says_so),
         cmocka_unit_test(damage__facts_of_another_size),

@@ -72,12 +72,15 @@ static struct im_decoded run(struct im_decoders *pool, enum im_type type, int wi
                                  .input_fd = dr_file(file->data, file->len),
                                  .n_thumbs = 2,
                                  .thumb = {{320, IM_THUMB_JPEG, 80}, {1200, IM_THUMB_JPEG, 80}}};
+    job.copy = IM_COPY_CREDITED;
+    job.copy_fd = dr_empty();
     job.limits.max_scans = max_scans;
     job.limits.max_pixels = 100000000;
     for (int i = 0; i < job.n_thumbs; i++)
         job.output_fd[i] = dr_empty();
     struct im_decoded got = dr_run(pool, &job);
     (void)close(job.input_fd);
+    (void)close(job.copy_fd);
     for (int i = 0; i < job.n_thumbs; i++)
         (void)close(job.output_fd[i]);
     return got;

@@ -267,7 +267,7 @@ static void submit__what_no_decoder_accepts(void **state)
     (void)state;
     struct im_decoders *pool = dr_open(NULL, 1, 5000, 20000);
     dr_wait_idle(pool, 1);
-    for (int i = 0; i < 14; i++) {
+    for (int i = 0; i < 16; i++) {
         struct im_decoder_job job = small;
         struct nm_error err = {0};
         int folder = open("/", O_RDONLY | O_CLOEXEC), none[2];
@@ -284,6 +284,8 @@ static void submit__what_no_decoder_accepts(void **state)
         job.thumb[0].format = i == 10 ? 2 : IM_THUMB_JPEG;
         job.input_fd = i == 11 ? small.output_fd[0] : i == 12 ? folder : small.input_fd;
         job.output_fd[0] = i == 13 ? small.input_fd : small.output_fd[0];
+        job.copy = i == 14 ? (enum im_copy)3 : i == 15 ? IM_COPY_BARE : IM_COPY_NONE;
+        job.copy_fd = i == 14 ? small.output_fd[0] : small.input_fd;
         if (im_decoders_submit(pool, &job, nm_boottime_ms(), &err) != NM_BAD_INPUT)
             fail_msg("case %d is taken", i);
         assert_string_equal(err.code, "image_job");

@@ -18,7 +18,8 @@ static struct im_request request_of(int orientation)
         .type = IM_JPEG, .raw_width = 1600, .raw_height = 900, .orientation = orientation, .end = 12345};
     struct im_limits limits = {.max_pixels = 50000000, .max_gif_pixels = 1, .max_scans = 100};
     struct im_request request;
-    assert_true(im_request_write(77, &facts, &limits, thumbs, 3, &request));
+    assert_true(im_request_write(&facts, &limits, thumbs, 3, IM_COPY_BARE, &request));
+    request.job = 77;
     return request;
 }
 
@@ -31,6 +32,7 @@ static struct im_reply reply_of(const struct im_request *request)
     reply.width = 1600;
     reply.height = 900;
     reply.n_thumbs = 3;
+    reply.copy_bytes = 12345 + IM_STRIP_MORE;
     reply.thumb[0] = (struct im_reply_thumb){swap ? 180 : 320, swap ? 320 : 180, 1000};
     reply.thumb[1] = (struct im_reply_thumb){swap ? 675 : 1200, swap ? 1200 : 675, 2000};
     return reply;
@@ -40,18 +42,18 @@ static void request__what_is_written_is_read(void **state)
 {
     (void)state;
     struct im_request request = request_of(6), got;
-    assert_true(im_request_read(&request, sizeof request, 4, &got));
+    assert_true(im_request_read(&request, sizeof request, 5, &got));
     assert_memory_equal(&request, &got, sizeof got);
-    assert_false(im_request_read(&request, sizeof request - 1, 4, &got));
-    assert_false(im_request_read(&request, sizeof request, 3, &got));
-    assert_false(im_request_read(&request, sizeof request, 5, &got));
+    assert_false(im_request_read(&request, sizeof request - 1, 5, &got));
+    assert_false(im_request_read(&request, sizeof request, 4, &got));
+    assert_false(im_request_read(&request, sizeof request, 6, &got));
 }
 
 #define BROKEN(member, ...)                                                                                            \
     do {                                                                                                               \
         struct im_request broken = request_of(1), got = {.job = 1}, before = got;                                      \
         broken.member = __VA_ARGS__;                                                                                   \
-        if (im_request_read(&broken, sizeof broken, 1 + (size_t)broken.n_thumbs, &got))                                \
+        if (im_request_read(&broken, sizeof broken, im_request_files(&broken), &got))                                  \
             fail_msg("%s = %s is taken", #member, #__VA_ARGS__);                                                       \
         assert_memory_equal(&got, &before, sizeof got);                                                                \
     } while (0)
@@ -60,7 +62,8 @@ static void request__out_of_range_is_refused(void **state)
 {
     (void)state;
     BROKEN(magic, 0);
-    BROKEN(zero, 1);
+    BROKEN(copy, -1);
+    BROKEN(copy, 3);
     BROKEN(type, IM_UNKNOWN);
     BROKEN(type, IM_AVIF);
     BROKEN(raw_width, 0);
@@ -91,9 +94,9 @@ static void request__a_gif_has_its_own_cap(void **state)
     struct im_facts facts = {.type = IM_GIF, .raw_width = 100, .raw_height = 100, .orientation = 1, .end = 43};
     struct im_limits limits = {.max_pixels = 50000000, .max_gif_pixels = 9999, .max_scans = 100};
     struct im_request request;
-    assert_false(im_request_write(1, &facts, &limits, NULL, 0, &request));
+    assert_false(im_request_write(&facts, &limits, NULL, 0, IM_COPY_NONE, &request));
     limits.max_gif_pixels = 10000;
-    assert_true(im_request_write(1, &facts, &limits, NULL, 0, &request));
+    assert_true(im_request_write(&facts, &limits, NULL, 0, IM_COPY_NONE, &request));
     assert_int_equal(request.max_pixels, 10000);
 }
 
@@ -145,6 +148,8 @@ static void reply__forged_is_refused(void **state)
     FORGED(width, 1599);
     FORGED(height, 901);
     FORGED(n_thumbs, 2);
+    FORGED(copy_bytes, 0);
+    FORGED(copy_bytes, 12345 + IM_STRIP_MORE + 1);
     FORGED(n_thumbs, IM_THUMBS + 1);
     FORGED(thumb[0].width, 321);
     FORGED(thumb[0].height, 181);

@@ -105,8 +105,10 @@ static void finish(struct im_decoders *pool, struct im_child *child, enum im_rea
 /* Whether the files hold what the reply says: a decoder that was taken over may say anything. */
 static bool files_match(const struct im_child *child, const struct im_reply *reply)
 {
+    struct stat info;
+    if (child->request.copy != IM_COPY_NONE && (fstat(child->copy_fd, &info) != 0 || info.st_size != reply->copy_bytes))
+        return false;
     for (int i = 0; i < child->request.n_thumbs; i++) {
-        struct stat info;
         if (fstat(child->output_fd[i], &info) != 0 || info.st_size != reply->thumb[i].bytes)
             return false;
     }
@@ -125,6 +127,7 @@ static void take_reply(struct im_decoders *pool, struct im_child *child, const v
     int64_t used_us = im_child_cpu_us(child);
     child->result.width = reply.width;
     child->result.height = reply.height;
+    child->result.copy_bytes = reply.copy_bytes;
     memcpy(child->result.thumb, reply.thumb, sizeof reply.thumb);
     child->result.cpu_us = used_us < 0 ? -1 : used_us - child->cpu_us;
     finish(pool, child, (enum im_reason)reply.reason, reply.reason == IM_decode_killed ? "memory limit" : "", now_ms);
@@ -161,6 +164,14 @@ static bool read_one(struct im_decoders *pool, struct im_child *child, int64_t n
 
 /* ---- a job goes out ---- */
 
+static bool can_be_written(int fd)
+{
+    struct stat info;
+    int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) &&
+           info.st_size == 0;
+}
+
 static enum nm_status check_files(const struct im_decoder_job *job, struct nm_error *err)
 {
     struct stat info;
@@ -171,11 +182,11 @@ static enum nm_status check_files(const struct im_decoder_job *job, struct nm_er
         return nm_bad(err, "image_job", "the image has %lld bytes, the probe saw %zu", (long long)info.st_size,
                       job->facts.end);
     for (int i = 0; i < job->n_thumbs; i++) {
-        flags = fcntl(job->output_fd[i], F_GETFL);
-        if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY || fstat(job->output_fd[i], &info) != 0 ||
-            !S_ISREG(info.st_mode) || info.st_size != 0)
+        if (!can_be_written(job->output_fd[i]))
             return nm_bad(err, "image_job", "output %d is no empty regular file that is open for writing", i);
     }
+    if (job->copy != IM_COPY_NONE && !can_be_written(job->copy_fd))
+        return nm_bad(err, "image_job", "the copy's file is no empty regular file that is open for writing");
     return NM_OK;
 }
 
@@ -183,8 +194,9 @@ enum nm_status im_decoders_submit(struct im_decoders *pool, const struct im_deco
                                   struct nm_error *err)
 {
     struct im_request request;
-    if (!im_request_write(pool->next_job, &job->facts, &job->limits, job->thumb, job->n_thumbs, &request))
+    if (!im_request_write(&job->facts, &job->limits, job->thumb, job->n_thumbs, job->copy, &request))
         return nm_bad(err, "image_job", "facts, limits or thumbnail sizes are out of range");
+    request.job = pool->next_job;
     enum nm_status status = check_files(job, err);
     if (status != NM_OK)
         return status;
@@ -204,6 +216,7 @@ enum nm_status im_decoders_submit(struct im_decoders *pool, const struct im_deco
         child->has_job = true;
         child->request = request;
         memcpy(child->output_fd, job->output_fd, sizeof child->output_fd);
+        child->copy_fd = job->copy_fd;
         child->since_ms = now_ms;
         child->due_ms = now_ms + pool->settings.wall_ms;
         child->result = (struct im_decoded){.owner = job->owner, .cause = "", .cpu_us = -1};

@@ -38,6 +38,8 @@ struct im_decoder_job {
     struct im_thumb thumb[IM_THUMBS];
     int output_fd[IM_THUMBS]; /* an empty regular file each, writable                    */
     int n_thumbs;             /* 0..IM_THUMBS                                            */
+    enum im_copy copy;        /* the public copy (strip.h)                               */
+    int copy_fd;              /* an empty regular file, writable; unused with IM_COPY_NONE */
     void *owner;              /* comes back with the result                              */
 };
 
@@ -47,6 +49,7 @@ struct im_decoded {
                               store_io; but for IM_NONE the outputs hold nothing of use */
     const char *cause;     /* of decode_killed, a literal: "cpu limit", "seccomp", "wall limit", ...; else "" */
     int32_t width, height; /* decoded, as stored; 0 on a failure                                      */
+    int64_t copy_bytes;    /* of the public copy; 0: none was wanted                   */
     struct im_reply_thumb thumb[IM_THUMBS]; /* width 0: not smaller than the picture, none made         */
     int64_t cpu_us, wall_ms;                /* that the job took; cpu_us -1: not known, the process died */
 };

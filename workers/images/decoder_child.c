@@ -186,9 +186,11 @@ bool im_child_send(struct im_child *child, const struct im_request *request, con
         char bytes[CMSG_SPACE(sizeof(int) * IM_DECODER_FILES)];
     } control = {.bytes = {0}};
     int file[IM_DECODER_FILES];
-    size_t n_files = 1 + (size_t)job->n_thumbs;
+    size_t n_files = im_request_files(request);
     file[0] = job->input_fd;
     memcpy(file + 1, job->output_fd, (size_t)job->n_thumbs * sizeof *file);
+    if (request->copy != IM_COPY_NONE)
+        file[1 + job->n_thumbs] = job->copy_fd;
     struct im_request packet = *request;
     struct iovec part = {&packet, sizeof packet};
     struct msghdr message = {.msg_iov = &part,

@@ -23,7 +23,7 @@ struct im_child {
     /* the job, in IM_CHILD_BUSY and IM_CHILD_DYING */
     bool has_job;
     struct im_request request;
-    int output_fd[IM_THUMBS];
+    int output_fd[IM_THUMBS], copy_fd;
     int64_t since_ms, cpu_us; /* when it was given the job, and what it had used by then */
     /* a result that was not taken yet */
     bool has_result;

@@ -1,10 +1,11 @@
-/* decoder_process.c - receive, map, decode, write, answer.
+/* decoder_process.c - receive, map, decode, write thumbnails and public copy, answer.
  *
  * Nothing of one job is kept for the next. The image is mapped, not read: its bytes take no memory of their own, and
  * the worker has opened it read-only. */
 #include "decoder_process.h"
 
 #include "decoder_sandbox.h"
+#include "output.h"
 #include "raster.h"
 
 #include <errno.h>
@@ -83,6 +84,20 @@ static enum im_reason make_thumbnails(const struct im_request *request, const ui
     return reason;
 }
 
+/* The public copy, in memory first: it is seldom larger than the image, and a broken one leaves an empty file. */
+static enum im_reason make_copy(const struct im_request *request, const uint8_t *data, int fd, int64_t *bytes)
+{
+    struct im_facts facts = {.type = (enum im_type)request->type, .orientation = request->orientation};
+    struct nm_buf copy = {0};
+    enum im_reason reason = im_strip(data, (size_t)request->end, &facts, request->copy == IM_COPY_CREDITED, &copy);
+    if (reason == IM_type_not_allowed)
+        reason = IM_decode_fail; /* the request has one of the four: the bytes are another */
+    if (reason == IM_NONE)
+        reason = im_output(fd, copy.data, copy.len, bytes);
+    nm_buf_clear(&copy);
+    return reason;
+}
+
 void im_decoder_serve(const struct im_request *request, const int *file, struct im_reply *reply)
 {
     im_reply_write(request, IM_NONE, reply);
@@ -97,6 +112,8 @@ void im_decoder_serve(const struct im_request *request, const int *file, struct 
         return;
     }
     enum im_reason reason = make_thumbnails(request, data, file, reply);
+    if (reason == IM_NONE && request->copy != IM_COPY_NONE)
+        reason = make_copy(request, data, file[1 + request->n_thumbs], &reply->copy_bytes);
     (void)munmap(data, (size_t)request->end);
     if (reason != IM_NONE) {
         im_reply_write(request, reason, reply);

@@ -8,14 +8,14 @@
 /* Where the packets change, the last digit of their magic does. */
 #define SETUP   0x494d5301u
 #define READY   0x494d5201u
-#define REQUEST 0x494d4a01u
-#define REPLY   0x494d4101u
+#define REQUEST 0x494d4a02u
+#define REPLY   0x494d4102u
 
 static_assert(sizeof(struct im_setup) == 16, "no padding");
 static_assert(sizeof(struct im_ready) == 8, "no padding");
 static_assert(sizeof(struct im_thumb) == 12, "no padding");
 static_assert(sizeof(struct im_request) == 56 + 12 * IM_THUMBS, "no padding");
-static_assert(sizeof(struct im_reply) == 24 + 16 * IM_THUMBS, "no padding");
+static_assert(sizeof(struct im_reply) == 32 + 16 * IM_THUMBS, "no padding");
 
 static bool within(int64_t value, int64_t min, int64_t max)
 {
@@ -43,21 +43,21 @@ static bool thumbs_valid(const struct im_request *request)
 
 static bool request_valid(const struct im_request *request)
 {
-    return request->magic == REQUEST && request->zero == 0 && within(request->type, IM_JPEG, IM_WEBP) &&
-           within(request->raw_width, 1, IM_EDGE_MAX) && within(request->raw_height, 1, IM_EDGE_MAX) &&
-           within(request->orientation, 1, 8) && within(request->no_end, 0, 1) &&
-           within(request->max_scans, 1, INT32_MAX) && within(request->end, 1, IM_DECODER_IN_BYTES) &&
-           within(request->max_pixels, 1, INT64_MAX) &&
+    return request->magic == REQUEST && within(request->copy, IM_COPY_NONE, IM_COPY_CREDITED) &&
+           within(request->type, IM_JPEG, IM_WEBP) && within(request->raw_width, 1, IM_EDGE_MAX) &&
+           within(request->raw_height, 1, IM_EDGE_MAX) && within(request->orientation, 1, 8) &&
+           within(request->no_end, 0, 1) && within(request->max_scans, 1, INT32_MAX) &&
+           within(request->end, 1, IM_DECODER_IN_BYTES) && within(request->max_pixels, 1, INT64_MAX) &&
            (int64_t)request->raw_width * request->raw_height <= request->max_pixels && thumbs_valid(request);
 }
 
-bool im_request_write(uint32_t job, const struct im_facts *facts, const struct im_limits *limits,
-                      const struct im_thumb *thumb, int n_thumbs, struct im_request *out)
+bool im_request_write(const struct im_facts *facts, const struct im_limits *limits, const struct im_thumb *thumb,
+                      int n_thumbs, enum im_copy copy, struct im_request *out)
 {
     if (n_thumbs < 0 || n_thumbs > IM_THUMBS || facts->end > IM_DECODER_IN_BYTES)
         return false;
     struct im_request request = {.magic = REQUEST,
-                                 .job = job,
+                                 .copy = (int32_t)copy,
                                  .type = (int32_t)facts->type,
                                  .raw_width = facts->raw_width,
                                  .raw_height = facts->raw_height,
@@ -75,13 +75,18 @@ bool im_request_write(uint32_t job, const struct im_facts *facts, const struct i
     return true;
 }
 
+size_t im_request_files(const struct im_request *request)
+{
+    return 1 + (size_t)request->n_thumbs + (request->copy != IM_COPY_NONE);
+}
+
 bool im_request_read(const void *packet, size_t len, size_t n_files, struct im_request *out)
 {
     struct im_request request;
     if (len != sizeof request)
         return false;
     memcpy(&request, packet, sizeof request);
-    if (!request_valid(&request) || n_files != 1 + (size_t)request.n_thumbs)
+    if (!request_valid(&request) || n_files != im_request_files(&request))
         return false;
     *out = request;
     return true;
@@ -134,7 +139,7 @@ static bool failure_valid(const struct im_reply *reply)
     case IM_dims_too_big:
     case IM_store_full:
     case IM_store_io:
-        return reply->width == 0 && reply->height == 0 && reply->n_thumbs == 0 &&
+        return reply->width == 0 && reply->height == 0 && reply->n_thumbs == 0 && reply->copy_bytes == 0 &&
                memcmp(reply->thumb, none, sizeof none) == 0;
     default:
         return false;
@@ -145,6 +150,9 @@ static bool success_valid(const struct im_reply *reply, const struct im_request 
 {
     if (reply->width != request->raw_width || reply->height != request->raw_height ||
         reply->n_thumbs != request->n_thumbs)
+        return false;
+    bool copy = request->copy != IM_COPY_NONE;
+    if (!within(reply->copy_bytes, copy ? 1 : 0, copy ? request->end + IM_STRIP_MORE : 0))
         return false;
     bool swap = request->orientation >= 5;
     for (int i = 0; i < IM_THUMBS; i++) {

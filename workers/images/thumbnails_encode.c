@@ -1,32 +1,21 @@
-/* thumbnails_encode.c - a thumbnail as a JPEG or WebP file, written with write(2) only: the sandbox allows no more.
+/* thumbnails_encode.c - a thumbnail as a JPEG or WebP file.
  *
  * The libraries report failures by a jump (libjpeg) or by a null pointer (libwebp); what a failed write said is kept
  * beside, since a full disk is no fault of the picture. */
+#include "output.h"
 #include "thumbnails.h"
 
-#include <errno.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <jpeglib.h>
 #include <webp/encode.h>
 #include <webp/mux.h>
 
-static enum im_reason write_all(struct im_drawing *drawing, const uint8_t *data, size_t len)
+static enum im_reason write_all(struct im_drawing *drawing, const void *data, size_t len)
 {
-    while (len > 0) {
-        ssize_t n = write(drawing->fd, data, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 && (errno == ENOSPC || errno == EDQUOT) ? IM_store_full : IM_store_io;
-        data += n;
-        len -= (size_t)n;
-        drawing->bytes += n;
-    }
-    return IM_NONE;
+    return im_output(drawing->fd, data, len, &drawing->bytes);
 }
 
 /* A sample on white: what a page without a colour of its own shows behind it. */
