@@ -1,6 +1,7 @@
-/* images_store_driver.c - an S3 store by hand: the table of store_checks.c on it, or single calls for a test.
+/* images_store_driver.c - a store by hand: the table of store_checks.c on it, or single calls for a test.
  *
  *   images_store_driver ENDPOINT REGION BUCKET PREFIX ACCESS-FILE SECRET-FILE TEMP-FOLDER TIMEOUT-MS check|talk
+ *   images_store_driver FOLDER check|talk
  *
  * check: runs the table on the store, which must be empty; cmocka's output, exit code 1 when a check failed.
  * talk: obeys a line of standard input at a time and answers each with a line of JSON:
@@ -136,13 +137,10 @@ static int talk(void)
     return code;
 }
 
-int main(int argc, char **argv)
+static enum nm_status open_store(int argc, char **argv, struct nm_error *err)
 {
-    struct nm_error err = {0};
-    if (argc != 10) {
-        (void)fprintf(stderr, "usage: see the beginning of images_store_driver.c\n");
-        return 3;
-    }
+    if (argc == 3)
+        return im_store_directory_open(argv[1], &store, err);
     struct im_s3_options options = {.endpoint = argv[1],
                                     .region = argv[2],
                                     .bucket = argv[3],
@@ -151,17 +149,24 @@ int main(int argc, char **argv)
                                     .secret_key_file = argv[6],
                                     .temp_path = argv[7],
                                     .timeout_ms = (int)strtol(argv[8], NULL, 10)};
-    enum nm_status status = im_store_s3_open(&options, &store, &err);
+    return im_store_s3_open(&options, &store, err);
+}
+
+int main(int argc, char **argv)
+{
+    struct nm_error err = {0};
+    int code;
+    if (argc != 10 && argc != 3) {
+        (void)fprintf(stderr, "usage: see the beginning of images_store_driver.c\n");
+        return 3;
+    }
+    enum nm_status status = open_store(argc, argv, &err);
     if (status != NM_OK) {
-        (void)fprintf(stderr, "%s: %s\n",
-                      status == NM_CONFIG  ? "config"
-                      : status == NM_RETRY ? "retry"
-                                           : "fatal",
-                      err.msg);
+        const char *word = status == NM_CONFIG ? "config" : status == NM_RETRY ? "retry" : "fatal";
+        (void)fprintf(stderr, "%s: %s\n", word, err.msg);
         return 2;
     }
-    int code;
-    if (strcmp(argv[9], "check") == 0)
+    if (strcmp(argv[argc - 1], "check") == 0)
         code = _cmocka_run_group_tests("store_checks", store_checks, n_store_checks, give_store, NULL) ? 1 : 0;
     else
         code = talk();
