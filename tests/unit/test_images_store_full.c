@@ -6,8 +6,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const char *cannot; /* NULL: mounts of our own */
@@ -169,6 +176,73 @@ static void read_only__an_empty_folder_is_tried_again(void **state)
     unmounted(&world);
 }
 
+/* ---- a disk that fails: the kernel answers EIO to every fsync() of this process */
+
+static bool fail_syncs(void)
+{
+    struct sock_filter steps[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fsync, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EIO),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = sizeof steps / sizeof *steps, .filter = steps};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+enum { AS_WANTED = 0, NO_FILTER = 77 };
+
+/* The child. `again`: the piece is an object already, and is put under its name once more. */
+static int put_on_a_failing_disk(struct im_store *store, bool again)
+{
+    struct piece piece;
+    struct nm_error err = {0};
+    struct stat facts;
+    enum im_put put = IM_PUT_EXISTED;
+    char name[IM_NAME_BYTES];
+    piece_make(store, 1, 3000, &piece);
+    piece_name(&piece, IM_PNG, 0, name);
+    if (again && im_store_put(store, name, &piece.content, false, &put, &err) != IM_NONE)
+        return 1;
+    if (!fail_syncs())
+        return NO_FILTER;
+    if (im_store_put(store, name, &piece.content, again, &put, &err) != IM_store_io || err.status != NM_RETRY)
+        return 2;
+    if (fstat(piece.temp.fd, &facts) != 0 || facts.st_size != (again ? 3000 : 0))
+        return 3;
+    return AS_WANTED;
+}
+
+static void failing__what_could_not_be_synced_is_no_object(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        bool again = i % 2 == 1;
+        char path[SCRATCH_BYTES], name[IM_NAME_BYTES];
+        struct im_store *store = NULL;
+        struct nm_error err = {0};
+        int code = 0;
+        scratch_make(path, true);
+        assert_int_equal(im_store_directory_open(path, &store, &err), NM_OK);
+        store->temps->nameless = i < 2;
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0)
+            _exit(put_on_a_failing_disk(store, again));
+        assert_int_equal(waitpid(pid, &code, 0), pid);
+        assert_true(WIFEXITED(code));
+        if (WEXITSTATUS(code) == NO_FILTER) {
+            print_message("not run: no seccomp filter can be set\n");
+            skip();
+        }
+        assert_int_equal(WEXITSTATUS(code), AS_WANTED);
+        assert_int_equal(put_piece(store, 1, 3000, name), again ? IM_PUT_EXISTED : IM_PUT_STORED);
+        check_holds(store, name, 1, 3000);
+        im_store_close(store);
+        scratch_remove(path);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +250,7 @@ int main(void)
         cmocka_unit_test(full__no_byte_more),
         cmocka_unit_test(read_only__is_store_io_and_what_is_there_stays_readable),
         cmocka_unit_test(read_only__an_empty_folder_is_tried_again),
+        cmocka_unit_test(failing__what_could_not_be_synced_is_no_object),
     };
     const char *why = NULL;
     if (!scratch_own_mounts(&why))

@@ -6,7 +6,8 @@
  *
  * A failure is never the picture's fault: im_store_* return IM_store_full (make room) or IM_store_io (anything else
  * that keeps the store from working) and fill *err with NM_RETRY and a sentence. The same call may succeed later and is
- * harmless when repeated. Out parameters are untouched then.
+ * harmless when repeated, a put with a temporary file that was written anew: what could not be synced is not trusted
+ * again. Out parameters are untouched then.
  *
  * Every call may block (fsync, network), so a worker calls them in jobs of store_thread.h only. A store belongs to one
  * thread at a time; its temporary files may be made and closed by others (store_file.h). */

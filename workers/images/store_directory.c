@@ -228,12 +228,25 @@ static enum im_reason check_parent(int fd, const char *name, struct nm_error *er
     return im_store_fail(err, IM_store_io, "the store cannot write %s: %s", name, why.msg);
 }
 
+/* After a sync that failed the kernel may say yes to the next one without having the bytes on disk. So the temporary
+ * file is emptied, and putting it again fails by its length; but never a file that an object has as its own. */
+static void give_up(const struct directory *directory, int fd)
+{
+    struct stat facts;
+    nlink_t own = directory->store.temps->nameless ? 0 : 1;
+    if (fstat(fd, &facts) == 0 && facts.st_nlink == own)
+        (void)!ftruncate(fd, 0);
+}
+
 static enum im_reason directory_put(struct im_store *store, const char *name, const struct im_content *content,
                                     bool over, bool *stored, struct nm_error *err)
 {
     struct directory *directory = directory_of(store);
-    if (fchmod(content->fd, mode_for(name)) != 0 || fsync(content->fd) != 0)
-        return im_store_errno(err, errno, "sync the file of", name);
+    if (fchmod(content->fd, mode_for(name)) != 0 || fsync(content->fd) != 0) {
+        int code = errno;
+        give_up(directory, content->fd);
+        return im_store_errno(err, code, "sync the file of", name);
+    }
     int parent = open_parent(directory->root_fd, name, true);
     if (parent < 0)
         return im_store_errno(err, errno, "open the folder of", name);
