@@ -28,7 +28,7 @@ static void as_name(const char *text, size_t len)
         return;
     im_name_write(&name, again);
     require(strlen(again) == len && memcmp(again, text, len) == 0, "a name is written as it was read");
-    require(im_name_media_type(&name)[0] != '\0', "a media type");
+    require(im_type_name(name.type)[0] != '\0', "a media type");
 }
 
 static void as_list(const char *xml, size_t len)

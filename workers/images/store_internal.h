@@ -29,6 +29,4 @@ NM_MUST_USE enum nm_status im_folder_check(int fd, const char *what, struct nm_e
 /* A name for a temporary file, or for what is renamed at once. */
 NM_MUST_USE bool im_temp_name(char out[20]);
 
-const char *im_name_media_type(const struct im_name *name); /* "image/jpeg" */
-
 #endif

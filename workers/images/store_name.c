@@ -12,43 +12,31 @@
 
 enum { EDGE_MIN = 10, EDGE_MAX = 99999 };
 
-/* Both directions are needed here, the type's ending and the ending's type. */
+/* What may be stored, and of what thumbnails may be. */
 static const struct {
     enum im_type type;
     bool thumbnail;
-    const char *ext, *media_type;
-} types[] = {
-    {IM_JPEG, true, "jpg", "image/jpeg"},
-    {IM_PNG, false, "png", "image/png"},
-    {IM_GIF, false, "gif", "image/gif"},
-    {IM_WEBP, true, "webp", "image/webp"},
-};
+} types[] = {{IM_JPEG, true}, {IM_PNG, false}, {IM_GIF, false}, {IM_WEBP, true}};
 enum { N_TYPES = sizeof types / sizeof *types };
 
-static size_t type_index(enum im_type type)
+static bool is_type(enum im_type type, bool thumbnail)
 {
-    size_t i = 0;
-    while (i < N_TYPES && types[i].type != type)
-        i++;
-    assert(i < N_TYPES);
-    return i;
-}
-
-const char *im_name_media_type(const struct im_name *name)
-{
-    return types[type_index(name->type)].media_type;
+    for (size_t i = 0; i < N_TYPES; i++)
+        if (types[i].type == type)
+            return !thumbnail || types[i].thumbnail;
+    return false;
 }
 
 void im_name_write(const struct im_name *name, char out[IM_NAME_BYTES])
 {
     char hex[IM_HEX_BYTES], area[16] = "o";
-    size_t type = type_index(name->type);
-    assert(name->edge == 0 || (name->edge >= EDGE_MIN && name->edge <= EDGE_MAX && types[type].thumbnail));
+    assert(is_type(name->type, name->edge != 0));
+    assert(name->edge == 0 || (name->edge >= EDGE_MIN && name->edge <= EDGE_MAX));
     nm_hex_write(name->sha256, IM_SHA256_BYTES, hex);
     if (name->edge)
         (void)snprintf(area, sizeof area, "t/%d", (int)name->edge);
     int n = snprintf(out, IM_NAME_BYTES, "%s%s/%.2s/%.2s/%s.%s", name->quarantined ? "q/" : "", area, hex, hex + 2, hex,
-                     types[type].ext);
+                     im_type_ext(name->type));
     assert(n > 0 && n < IM_NAME_BYTES);
     (void)n;
 }
@@ -98,12 +86,15 @@ bool im_name_read(const char *text, size_t len, struct im_name *out)
         return false;
     nm_hex_read(at + FOLDERS, IM_SHA256_BYTES, name.sha256);
     at += FOLDERS + HEX + 1;
-    for (size_t i = 0; i < N_TYPES; i++)
-        if (strlen(types[i].ext) == (size_t)(end - at) && memcmp(types[i].ext, at, (size_t)(end - at)) == 0 &&
-            (!thumbnail || types[i].thumbnail)) {
-            name.type = types[i].type;
-            *out = name;
-            return true;
-        }
+    for (size_t i = 0; i < N_TYPES; i++) {
+        const char *ext = im_type_ext(types[i].type);
+        if (strlen(ext) != (size_t)(end - at) || memcmp(ext, at, (size_t)(end - at)) != 0)
+            continue;
+        if (thumbnail && !types[i].thumbnail)
+            return false;
+        name.type = types[i].type;
+        *out = name;
+        return true;
+    }
     return false;
 }

@@ -82,7 +82,7 @@ static enum im_reason s3_put(struct im_store *store, const char *name, const str
     struct im_s3_request request = {.method = IM_S3_PUT,
                                     .key = name,
                                     .content = content,
-                                    .media_type = im_name_media_type(&parts),
+                                    .media_type = im_type_name(parts.type),
                                     .if_absent = !replace,
                                     .sink_fd = -1};
     enum im_reason reason = IM_NONE;
