@@ -5,6 +5,9 @@
  * checked, and after 1,000 jobs, or whatever goes wrong, another process takes its place. Only the job that it had
  * fails then, with decode_killed.
  *
+ * A process that was taken over keeps the files that it was given and may write to them when its answer is long taken.
+ * So what is to be kept is copied from an output file and hashed from the copy, never kept as that file.
+ *
  * Nothing here blocks but im_decoders_close(), and there are no other threads: the caller waits with poll() for
  * im_decoders_fds(), at most until im_decoders_due_ms(), and then calls im_decoders_tick(). Not thread-safe. Times are
  * monotonic milliseconds as the caller reads them. SIGCHLD may be anything; only own children are waited for. */
