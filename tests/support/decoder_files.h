@@ -26,6 +26,9 @@ struct df_picture df_average(const struct df_picture *picture, int width, int he
 /* On white, in place: 3 channels or 1 are left. */
 void df_flatten(struct df_picture *picture);
 
+/* A colour profile with nothing but a header that libpng accepts; space: "RGB " or "GRAY"; len: 132 to 65535. */
+void df_profile(const char *space, uint8_t *icc, size_t len);
+
 struct df_jpeg {
     int quality;
     bool progressive, cmyk; /* cmyk: Adobe's inverted inks of an RGB picture */
@@ -42,6 +45,7 @@ struct df_png {
     unsigned icc_len;
     const char *text; /* a zTXt chunk of it, of text_len bytes */
     size_t text_len;
+    const char *copyright; /* a tEXt chunk */
 };
 void df_png(const struct df_picture *picture, const struct df_png *how, struct nm_buf *out);
 

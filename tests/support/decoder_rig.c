@@ -192,6 +192,26 @@ struct im_limits dr_limits(void)
                               .max_scans = 100};
 }
 
+struct im_decoder_job dr_job(enum im_type type, int width, int height, const struct nm_buf *file)
+{
+    return (struct im_decoder_job){.facts = dr_facts(type, width, height, 1, file->len),
+                                   .limits = dr_limits(),
+                                   .input_fd = dr_file(file->data, file->len)};
+}
+
+void dr_add_thumb(struct im_decoder_job *job, int edge, enum im_thumb_format format)
+{
+    job->thumb[job->n_thumbs] = (struct im_thumb){.edge = edge, .format = (int32_t)format, .quality = 95};
+    job->output_fd[job->n_thumbs++] = dr_empty();
+}
+
+void dr_close_job(const struct im_decoder_job *job)
+{
+    (void)close(job->input_fd);
+    for (int i = 0; i < job->n_thumbs; i++)
+        (void)close(job->output_fd[i]);
+}
+
 static void turn(struct im_decoders *pool, int64_t end_ms)
 {
     struct pollfd fds[IM_DECODERS_MAX];

@@ -26,7 +26,7 @@ enum dr_deed {
     DR_FORGE_SIZE,
     DR_FORGE_THUMB,
     DR_FORGE_BYTES,
-    DR_FORGE_COPY, /* a public copy that nobody wanted */
+    DR_FORGE_COPY, /* a public copy of which no byte was written */
     DR_FORGE_FILE, /* a thumbnail of the right size, of which no byte was written */
     DR_FORGE_SHORT,
     DR_FORGE_LONG,
@@ -47,6 +47,11 @@ int dr_empty(void);                        /* writable */
 /* Facts as the probe would have them. */
 struct im_facts dr_facts(enum im_type type, int width, int height, int orientation, size_t len);
 struct im_limits dr_limits(void);
+
+/* A job for a file; thumbnails are added with an output each. Closing closes the files. */
+struct im_decoder_job dr_job(enum im_type type, int width, int height, const struct nm_buf *file);
+void dr_add_thumb(struct im_decoder_job *job, int edge, enum im_thumb_format format);
+void dr_close_job(const struct im_decoder_job *job);
 
 void dr_wait_idle(struct im_decoders *pool, int n);  /* ticks until n processes take a job */
 struct im_decoded dr_wait(struct im_decoders *pool); /* ticks until a job is finished      */

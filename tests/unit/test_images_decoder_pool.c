@@ -51,6 +51,8 @@ static struct im_decoder_job deed(enum dr_deed what)
     struct im_decoder_job job = small;
     job.thumb[0].quality = (int32_t)what;
     job.thumb[0].edge = what == DR_FORGE_FILE ? IM_THUMB_EDGE_MIN : EDGE;
+    job.copy = what == DR_FORGE_COPY ? IM_COPY_BARE : IM_COPY_NONE;
+    job.copy_fd = small.output_fd[0]; /* stays empty too */
     return job;
 }
 

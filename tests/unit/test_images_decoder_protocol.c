@@ -164,6 +164,10 @@ static void reply__forged_is_refused(void **state)
     struct im_reply reply = reply_of(&request), got;
     assert_false(im_reply_read(&reply, sizeof reply - 1, &request, &got));
     assert_false(im_reply_read(&reply, 0, &request, &got));
+    request.copy = IM_COPY_NONE; /* which nobody wanted then */
+    assert_false(im_reply_read(&reply, sizeof reply, &request, &got));
+    reply.copy_bytes = 0;
+    assert_true(im_reply_read(&reply, sizeof reply, &request, &got));
 }
 
 static void setup__and_ready(void **state)
