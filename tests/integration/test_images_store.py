@@ -2,15 +2,14 @@
 the directory passes too, and what a network, a second worker and a restart of the server do to it."""
 
 import hashlib
-import json
 import os
 import secrets
-import subprocess
 import threading
 
 import pytest
 
 from support import s3 as rig
+from support.talker import Talker
 from support.workers import build_folder
 
 
@@ -28,28 +27,17 @@ def wire(server):
     one.close()
 
 
-class Driver:
+class Driver(Talker):
     """A store on the server, in a process of its own. Every test has a prefix of its own."""
 
     def __init__(self, server, folder, prefix, url=None, timeout_ms=10000, mode="talk", **other):
         temp = folder / "temp"
         temp.mkdir(mode=0o700, exist_ok=True)
         self.server, self.prefix = server, prefix
-        self.process = subprocess.Popen(
+        super().__init__(
             [build_folder() / "bin" / "images_store_driver", url or server.url, other.get("region", rig.REGION),
              other.get("bucket", rig.BUCKET), prefix, server.folder / "access", other.get("secret", server.folder / "secret"),
-             temp, str(timeout_ms), mode],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def ask(self, *words):
-        try:
-            self.process.stdin.write(" ".join(map(str, words)) + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # the driver says why below
-        line = self.process.stdout.readline()
-        assert line, f"the driver ended at {words}: {self.process.communicate(timeout=30)}"
-        return json.loads(line)
+             temp, str(timeout_ms), mode])
 
     def end(self):
         """Exit code, standard output and error."""

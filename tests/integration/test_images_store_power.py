@@ -4,7 +4,6 @@ A file system in an image file is copied at the instant a put is answered and mo
 wrote out by then, and nothing that it only held in memory. Needs root and loop devices.
 """
 
-import json
 import os
 import pathlib
 import shutil
@@ -12,6 +11,7 @@ import subprocess
 
 import pytest
 
+from support.talker import Talker
 from support.workers import build_folder
 
 IMAGE_BYTES = 48 << 20
@@ -19,25 +19,14 @@ IMAGE_BYTES = 48 << 20
 INSIDE = 'mount -o loop "$1" "$2" && chmod 755 "$2" && exec "$3" "$2" talk'
 
 
-class Disk:
+class Disk(Talker):
     """A driver on the file system in `image`, in a mount namespace of its own."""
 
     def __init__(self, image, mount):
         mount.mkdir(exist_ok=True)
         self.mount = mount
-        self.process = subprocess.Popen(
-            ["unshare", "--mount", "--propagation", "private", "sh", "-c", INSIDE, "sh", image, mount, build_folder() / "bin" / "images_store_driver"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def ask(self, *words):
-        try:
-            self.process.stdin.write(" ".join(map(str, words)) + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # the driver says why below
-        line = self.process.stdout.readline()
-        assert line, f"the driver ended at {words}: {self.process.communicate(timeout=30)}"
-        return json.loads(line)
+        super().__init__(["unshare", "--mount", "--propagation", "private", "sh", "-c", INSIDE, "sh", image, mount,
+                          build_folder() / "bin" / "images_store_driver"])
 
     def inside(self, name):
         return pathlib.Path(f"/proc/{self.process.pid}/root{self.mount}") / name

@@ -10,6 +10,7 @@
 #ifndef IMAGES_PROBE_INTERNAL_H
 #define IMAGES_PROBE_INTERNAL_H
 
+#include "numbers.h"
 #include "probe.h"
 
 #include "newsmill/status.h"
@@ -79,29 +80,6 @@ struct im_jpeg {
 /* Whether every coefficient of the image is there to its last bit: each has had its scans, and the data of the last
  * scan reach to its last block. `end`: end of the file. *behind = first byte that the scan does not use. */
 bool im_jpeg_complete(const struct im_jpeg *jpeg, const uint8_t *end, const uint8_t **behind);
-
-/* ---- bytes; the caller has checked that they are there ---- */
-
-static inline uint32_t im_be16(const uint8_t *p)
-{
-    return (uint32_t)p[0] << 8 | p[1];
-}
-static inline uint32_t im_be32(const uint8_t *p)
-{
-    return im_be16(p) << 16 | im_be16(p + 2);
-}
-static inline uint32_t im_le16(const uint8_t *p)
-{
-    return (uint32_t)p[1] << 8 | p[0];
-}
-static inline uint32_t im_le24(const uint8_t *p)
-{
-    return (uint32_t)p[2] << 16 | im_le16(p);
-}
-static inline uint32_t im_le32(const uint8_t *p)
-{
-    return im_le16(p + 2) << 16 | im_le16(p);
-}
 
 /* Whether `n` bytes stand at `pos`. */
 static inline bool im_has(const struct im_walk *walk, size_t pos, size_t n)

@@ -6,6 +6,7 @@
 #ifndef IMAGES_STRIP_INTERNAL_H
 #define IMAGES_STRIP_INTERNAL_H
 
+#include "numbers.h"
 #include "strip.h"
 
 struct im_span {
@@ -29,22 +30,6 @@ NM_MUST_USE enum im_reason im_strip_webp(struct im_strip *job);
 
 /* ---- numbers ---- */
 
-static inline uint32_t im_be16(const uint8_t *p)
-{
-    return (uint32_t)p[0] << 8 | p[1];
-}
-static inline uint32_t im_be32(const uint8_t *p)
-{
-    return im_be16(p) << 16 | im_be16(p + 2);
-}
-static inline uint32_t im_le16(const uint8_t *p)
-{
-    return (uint32_t)p[1] << 8 | p[0];
-}
-static inline uint32_t im_le32(const uint8_t *p)
-{
-    return im_le16(p + 2) << 16 | im_le16(p);
-}
 void im_add_be16(struct nm_buf *out, uint32_t n); /* n < 65,536 */
 void im_add_be32(struct nm_buf *out, uint32_t n);
 void im_add_le32(struct nm_buf *out, uint32_t n);
