@@ -196,6 +196,25 @@ static void png__a_profile_that_is_none_goes(void **state)
     }
 }
 
+/* With a wrong CRC, or behind the picture. */
+static void png__a_profile_out_of_place_goes(void **state)
+{
+    (void)state;
+    reset();
+    case_icc(&part, 200);
+    add_iccp(&in, "name", &part, "");
+    spoil_crc(&in);
+    gives_want();
+    reset();
+    case_png_data(&in);
+    case_icc(&part, 200);
+    add_iccp(&in, "name", &part, "");
+    CHUNK(&in, "IEND", "");
+    case_png_data(&want);
+    CHUNK(&want, "IEND", "");
+    case_gives(&in, IM_PNG, &want);
+}
+
 static void png__a_broken_iccp_goes(void **state)
 {
     static const struct {
@@ -414,6 +433,7 @@ int main(void)
         cmocka_unit_test(png__texts_of_author_copyright_and_credit_stay),
         cmocka_unit_test(png__a_profile_stays_without_its_name_and_tail),
         cmocka_unit_test(png__a_profile_that_is_none_goes),
+        cmocka_unit_test(png__a_profile_out_of_place_goes),
         cmocka_unit_test(png__a_broken_iccp_goes),
         cmocka_unit_test(png__bombs_in_profiles_go),
         cmocka_unit_test(png__frames_of_an_animation_stay),
