@@ -12,6 +12,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -27,6 +28,7 @@ struct server;
 struct conn {
     struct server *server;
     int fd;
+    SSL *ssl; /* NULL: plain */
     pthread_t thread;
     char request[REQUEST_SIZE];
     char path[REQUEST_SIZE];
@@ -40,6 +42,7 @@ struct server {
     struct conn *conn[CONNECTIONS];
     int n_conns, n_requests;
     char last[REQUEST_SIZE];       /* request */
+    SSL_CTX *tls;                  /* NULL: plain; borrowed */
     bool (*serve)(struct conn *c); /* answers c->path; false: close the connection */
 };
 
@@ -49,7 +52,7 @@ static inline bool say_bytes(struct conn *c, const void *data, size_t len)
 {
     const char *at = data;
     while (len > 0) {
-        ssize_t n = send(c->fd, at, len, MSG_NOSIGNAL);
+        ssize_t n = c->ssl ? SSL_write(c->ssl, at, (int)len) : send(c->fd, at, len, MSG_NOSIGNAL);
         if (n <= 0)
             return false;
         at += n;
@@ -94,15 +97,20 @@ static inline bool pace(struct conn *c, int ms)
 
 /* ---- the server ---- */
 
-/* Reads one request; false: the client went. */
+/* Reads one request; false: the client went. The first byte of a TLS handshake at a plain server is the path "tls". */
 static inline bool read_request(struct conn *c)
 {
     size_t len = 0;
     memset(c->request, 0, sizeof c->request);
     while (!strstr(c->request, "\r\n\r\n")) {
-        ssize_t n = recv(c->fd, c->request + len, 1, 0); /* slow and exact: nothing of the next request */
+        ssize_t n = c->ssl ? SSL_read(c->ssl, c->request + len, 1)
+                           : recv(c->fd, c->request + len, 1, 0); /* slow and exact: nothing of the next request */
         if (n <= 0 || ++len == sizeof c->request - 1)
             return false;
+        if (len == 1 && c->request[0] == 0x16) {
+            memcpy(c->path, "tls", 4);
+            return true;
+        }
     }
     char *space = strchr(c->request, ' ');
     char *end = space ? strchr(space + 1, ' ') : NULL;
@@ -120,8 +128,14 @@ static inline bool read_request(struct conn *c)
 static inline void *serve_connection(void *self)
 {
     struct conn *c = self;
-    while (read_request(c) && c->server->serve(c))
+    if (c->server->tls)
+        c->ssl = SSL_new(c->server->tls);
+    bool ok = !c->ssl || (SSL_set_fd(c->ssl, c->fd) == 1 && SSL_accept(c->ssl) == 1);
+    while (ok && read_request(c) && c->server->serve(c))
         continue;
+    if (ok && c->ssl)
+        (void)SSL_shutdown(c->ssl);
+    SSL_free(c->ssl);
     (void)shutdown(c->fd, SHUT_RDWR);
     return NULL;
 }
@@ -167,9 +181,9 @@ static inline int listen_at(const char *ip, int port, int *got)
     return fd;
 }
 
-static inline void server_open(struct server *server, bool (*serve)(struct conn *))
+static inline void server_open(struct server *server, SSL_CTX *tls, bool (*serve)(struct conn *))
 {
-    *server = (struct server){.serve = serve};
+    *server = (struct server){.serve = serve, .tls = tls};
     server->fd = listen_at("127.0.0.1", 0, &server->port);
     assert_true(server->fd >= 0);
     pthread_mutex_init(&server->lock, NULL);
@@ -239,7 +253,7 @@ static inline void rig_open(struct rig *rig, bool (*serve)(struct conn *))
 {
     memset(rig, 0, sizeof *rig);
     (void)signal(SIGPIPE, SIG_IGN);
-    server_open(&rig->server, serve);
+    server_open(&rig->server, NULL, serve);
     int port = rig->server.port;
     rig->canary[0] = listen_at("127.0.0.1", 0, &rig->canary_port);
     rig->canary[1] = listen_at("127.0.0.2", port, &port);

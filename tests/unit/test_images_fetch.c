@@ -51,6 +51,24 @@ static void fetch__request_headers_are_exactly_these(void **state)
     rig_close(&rig);
 }
 
+/* T7, T14: the longest URL is sent as it is. */
+static void fetch__long_url_and_upper_case_scheme(void **state)
+{
+    (void)state;
+    struct rig rig;
+    char url[5001];
+    rig_open(&rig, serve_plain);
+    int n = snprintf(url, sizeof url, "HTTP://127.0.0.1:%d/", rig.server.port);
+    memset(url + n, 'a', sizeof url - (size_t)n - 1);
+    url[5000] = '\0';
+    check_case(&rig, url, "url_invalid");
+    assert_int_equal(n_requests(&rig.server), 0);
+    url[4096] = '\0';
+    check_case(&rig, url, "body");
+    assert_int_equal(strcspn(rig.server.last + 4, " "), 4096 - (size_t)n + 1);
+    rig_close(&rig);
+}
+
 static void fetch__image_arrives_whole(void **state)
 {
     (void)state;
@@ -279,6 +297,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fetch__request_headers_are_exactly_these),
+        cmocka_unit_test(fetch__long_url_and_upper_case_scheme),
         cmocka_unit_test(fetch__image_arrives_whole),
         cmocka_unit_test(fetch__status_decides),
         cmocka_unit_test(fetch__retry_after_is_clamped),

@@ -230,7 +230,7 @@ static bool serve_lengths(struct conn *c)
     if (is_path(c, "/tiny"))
         return say_png(c, OK "Content-Length: 46\r\n", 64, 48, 5);
     if (is_path(c, "/smaller")) /* the file is cut; im_probe_file() says so */
-        return say_png(c, OK "Content-Length: 100\r\n", 64, 48, 500) && false;
+        return say_png(c, OK "Content-Length: 100\r\n", 64, 48, 500);
     return say_image(c, "");
 }
 
@@ -262,6 +262,22 @@ static void fetch_hostile__lengths(void **state)
             fail_msg("%s: %s, again %d", cases[i].path, outcome_name(&f), f.try_again);
         assert_int_equal(f.fd >= 0, f.outcome == IM_FETCH_BODY);
         im_fetcher_release(rig.fetcher, &f);
+    }
+    rig_close(&rig);
+}
+
+/* T75: more than Content-Length says is cut, and is no answer to the next request. */
+static void fetch_hostile__rest_of_a_body_harms_nobody(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_open(&rig, serve_lengths);
+    for (int i = 0; i < 5; i++) {
+        struct im_fetched f = fetch(&rig, "/smaller");
+        assert_string_equal(outcome_name(&f), "body");
+        assert_int_equal(f.bytes, 100);
+        im_fetcher_release(rig.fetcher, &f);
+        check_case(&rig, "/ok", "body");
     }
     rig_close(&rig);
 }
@@ -363,6 +379,7 @@ int main(void)
         cmocka_unit_test(fetch_hostile__bodies_are_counted),
         cmocka_unit_test(fetch_hostile__headers_are_counted_and_codings_refused),
         cmocka_unit_test(fetch_hostile__lengths),
+        cmocka_unit_test(fetch_hostile__rest_of_a_body_harms_nobody),
         cmocka_unit_test(fetch_hostile__content_is_looked_at_early),
         cmocka_unit_test(fetch_hostile__no_room_for_the_file),
     };

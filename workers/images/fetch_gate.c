@@ -81,6 +81,7 @@ static void unmap(const char *ip, char out[IM_ADDRESS_TEXT_BYTES])
         *out = '\0';
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): libcurl's type */
 int im_on_request(void *self, char *primary_ip, char *local_ip, int primary_port, int local_port)
 {
     struct im_transfer *transfer = self;

@@ -142,7 +142,7 @@ static enum im_reason send_request(struct im_transfer *transfer, bool survey)
     if (curl_easy_setopt(easy, CURLOPT_URL, transfer->url.text) != CURLE_OK ||
         curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)left_ms) != CURLE_OK ||
         curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms) != CURLE_OK ||
-        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, survey ? 1L : 0L) != CURLE_OK ||
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, survey || transfer->fresh ? 1L : 0L) != CURLE_OK ||
         curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 0L) != CURLE_OK)
         return IM_store_io; /* out of memory */
     return IM_NONE;
@@ -295,7 +295,7 @@ static bool follow(struct im_transfer *transfer)
     if (reason != IM_NONE)
         return end_failed(transfer, reason);
     transfer->result.hops++;
-    transfer->upgraded = false;
+    transfer->upgraded = transfer->fresh = false;
     if (config->host_ok && strcmp(host, transfer->url.host) != 0 &&
         !config->host_ok(config->ctx, transfer->result.token, transfer->url.host))
         return end_with(transfer, IM_FETCH_BUSY);
@@ -336,6 +336,15 @@ static bool end_survey(struct im_transfer *transfer, CURLcode code)
     return go_on(transfer, send_request(transfer, false));
 }
 
+/* No answer on a connection that was used before: what lay there was the rest of an earlier body, longer than its
+ * Content-Length said. That is not held against this URL. */
+static bool is_stale(struct im_transfer *transfer)
+{
+    long n_connects = 1;
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &n_connects);
+    return transfer->answer.status == 0 && transfer->sent_ms != 0 && !transfer->fresh && n_connects == 0;
+}
+
 /* https in place of http did not come about: no answer, and the host is not there or has no good certificate. */
 static bool falls_back(struct im_transfer *transfer, enum im_reason reason)
 {
@@ -349,6 +358,10 @@ bool im_hop_end(struct im_transfer *transfer, CURLcode code)
         return end_survey(transfer, code);
     if (transfer->busy || (code == CURLE_COULDNT_CONNECT && transfer->gate.busy))
         return end_with(transfer, IM_FETCH_BUSY);
+    if ((transfer->reason == IM_protocol_error || code == CURLE_UNSUPPORTED_PROTOCOL) && is_stale(transfer)) {
+        transfer->fresh = true;
+        return go_on(transfer, im_hop_begin(transfer));
+    }
     if (transfer->reason != IM_NONE)
         return end_failed(transfer, transfer->reason);
     if (transfer->answer.complete && transfer->answer.status != 200)
