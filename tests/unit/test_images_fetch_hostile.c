@@ -50,6 +50,8 @@ static bool serve_slow(struct conn *c)
         return pace(c, -1);
     if (is_path(c, "/header"))
         return trickle(c, OK "A: ", "x", 100);
+    if (is_path(c, "/status")) /* not even a line: libcurl hands nothing over */
+        return trickle(c, "HTTP/1.1 200 ", "O", 100);
     if (is_path(c, "/lines"))
         return trickle(c, OK, "A: b\r\n", 100);
     if (is_path(c, "/body"))
@@ -65,6 +67,7 @@ static void fetch_hostile__time_limits(void **state)
     (void)state;
     static const struct fetch_case cases[] = {{"/silent", "timeout_first_byte"},
                                               {"/header", "too_slow"},
+                                              {"/status", "too_slow"},
                                               {"/lines", "too_slow"},
                                               {"/body", "too_slow"},
                                               {"/steady", "timeout_total"}};
