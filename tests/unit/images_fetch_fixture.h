@@ -77,6 +77,17 @@ static inline bool is_path(const struct conn *c, const char *path)
     return strcmp(c->path, path) == 0;
 }
 
+/* Whether the path is this beginning and a number. */
+static inline bool is_numbered(const struct conn *c, const char *start, int *n)
+{
+    size_t len = strlen(start);
+    char *end;
+    if (strncmp(c->path, start, len) != 0)
+        return false;
+    *n = (int)strtol(c->path + len, &end, 10);
+    return end > c->path + len && *end == '\0';
+}
+
 /* A good PNG with these headers (each with its line end). */
 static inline bool say_image(struct conn *c, const char *headers)
 {

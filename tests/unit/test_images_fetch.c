@@ -27,7 +27,7 @@ static bool serve_plain(struct conn *c)
                    : say_image(c, "");
     if (is_path(c, "/bad-etag"))
         return say_image(c, "ETag: \"a b\"\r\nLast-Modified: yesterday\r\n");
-    if (sscanf(c->path, "/status/%d", &status) == 1)
+    if (is_numbered(c, "/status/", &status))
         return say(c, "HTTP/1.1 %d X\r\nContent-Length: 4\r\n\r\nGIF8", status) && status >= 200;
     if (strncmp(c->path, "/later/", 7) == 0)
         return say(c, "HTTP/1.1 %.3s X\r\nContent-Length: 0\r\n", c->path + 7) &&
@@ -109,16 +109,16 @@ static void fetch__status_decides(void **state)
 {
     (void)state;
     static const struct {
-        int status;
         const char *want;
+        int status;
         bool again;
     } cases[] = {
-        {201, "bad_status", false}, {203, "bad_status", false},  {206, "bad_status", false}, {300, "bad_status", false},
-        {304, "bad_status", false}, {305, "bad_status", false},  {400, "bad_status", false}, {401, "bad_status", false},
-        {403, "bad_status", false}, {404, "bad_status", false},  {408, "bad_status", true},  {410, "bad_status", false},
-        {425, "bad_status", true},  {429, "rate_limited", true}, {451, "bad_status", false}, {500, "bad_status", true},
-        {502, "bad_status", true},  {503, "bad_status", true},   {504, "bad_status", true},  {522, "bad_status", true},
-        {524, "bad_status", true},  {204, "bad_status", false},  {205, "bad_status", false}};
+        {"bad_status", 201, false}, {"bad_status", 203, false},  {"bad_status", 206, false}, {"bad_status", 300, false},
+        {"bad_status", 304, false}, {"bad_status", 305, false},  {"bad_status", 400, false}, {"bad_status", 401, false},
+        {"bad_status", 403, false}, {"bad_status", 404, false},  {"bad_status", 408, true},  {"bad_status", 410, false},
+        {"bad_status", 425, true},  {"rate_limited", 429, true}, {"bad_status", 451, false}, {"bad_status", 500, true},
+        {"bad_status", 502, true},  {"bad_status", 503, true},   {"bad_status", 504, true},  {"bad_status", 522, true},
+        {"bad_status", 524, true},  {"bad_status", 204, false},  {"bad_status", 205, false}};
     struct rig rig;
     char path[32];
     rig_open(&rig, serve_plain);

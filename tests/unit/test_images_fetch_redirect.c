@@ -34,15 +34,15 @@ static const struct {
 static bool serve_hops(struct conn *c)
 {
     int n = 0;
-    if (sscanf(c->path, "/chain/%d", &n) == 1 && n > 0)
+    if (is_numbered(c, "/chain/", &n) && n > 0)
         return say(c, "HTTP/1.1 302 Found\r\nLocation: %d\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\nno", n - 1);
     if (is_path(c, "/self"))
         return say(c, "HTTP/1.1 302 Found\r\nLocation: /self\r\nContent-Length: 0\r\n\r\n");
     if (is_path(c, "/none"))
         return say(c, "HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n");
-    if (sscanf(c->path, "/code/%d", &n) == 1)
+    if (is_numbered(c, "/code/", &n))
         return say(c, "HTTP/1.1 %d X\r\nLocation: /ok\r\nContent-Length: 0\r\n\r\n", n);
-    if (sscanf(c->path, "/slow/%d", &n) == 1)
+    if (is_numbered(c, "/slow/", &n))
         return pace(c, 250) && say(c, "HTTP/1.1 302 Found\r\nLocation: %d\r\nContent-Length: 0\r\n\r\n", n + 1);
     if (is_path(c, "/two"))
         return say(c, "HTTP/1.1 302 Found\r\nLocation: /ok\r\nLocation: /self\r\nContent-Length: 0\r\n\r\n");
@@ -62,9 +62,9 @@ static struct rig *current; /* for the ports in Location */
 
 static bool serve_location(struct conn *c)
 {
-    size_t i = 0;
+    int i = 0;
     char value[256];
-    if (strchr(c->path, '?') || sscanf(c->path, "/l/%zu", &i) != 1 || i >= N(locations))
+    if (!is_numbered(c, "/l/", &i) || i < 0 || i >= (int)N(locations))
         return say_image(c, "");
     int port = locations[i].canary ? current->canary_port : c->server->port;
     const char *at = strstr(locations[i].location, "%d");
