@@ -1,0 +1,15 @@
+-- deleted.lua: gc removed the file. Where the object is no longer its own to delete (put again meanwhile, or Redis came back
+-- as it was before), what shows it is fetched again. In steps, while `more` is replied. For gc. ARGV 2 sha256, 3 token.
+
+local sha = ARGV[2]
+local o = key('o:', sha)
+local mine = call('HGET', o, 'deleter') == ARGV[3]
+if not mine then
+  local left = give_up_object(sha)
+  if left > 0 then return {'more', left} end
+end
+-- Another gc that took it over goes on by itself.
+if not mine and call('HGET', o, 'deleting') then return {'held', 0} end
+call('DEL', o, key('urls:', sha))
+call('ZREM', ns .. 'img:lru', sha)
+return {mine and 'ok' or 'lost', 0}
