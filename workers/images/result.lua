@@ -45,8 +45,10 @@ local function register(sha)
   touch_object(sha)
 end
 
--- An object that gc is removing is not there, whatever the store says: put again once gc has certainly ended.
+-- An object that gc is removing is not there, whatever the store says: put again once gc has certainly ended. The same
+-- after a lease ran out, even where nobody else took it: a put of long ago may be gone.
 local function cached()
+  if call('GET', key('lease:', hash)) ~= token then return {'late', 0} end
   local sha = ARGV[6]
   local since = tonumber(call('HGET', key('o:', sha), 'deleting') or nil)
   if since and (now < since + p.deleting_ms or ARGV[18] ~= text(since)) then

@@ -82,8 +82,9 @@ size_t im_claim(const struct im_state *state, struct nm_pipe *pipe, const char *
 #define IM_HOWS(X)                                                                                                     \
     X(stale)                                                                                                           \
     X(article)                                                                                                         \
-    X(again) X(retracted) X(claimed) X(moved) X(gone) X(ok) X(old) X(taken) X(held) X(done) X(lost) X(cached) X(same)  \
-        X(stays) X(failed) X(ours) X(none) X(deleting) X(dying) X(used) X(spared) X(more) X(adopted) X(paused) X(open) \
+    X(again)                                                                                                           \
+    X(retracted) X(claimed) X(moved) X(gone) X(ok) X(old) X(taken) X(held) X(done) X(lost) X(cached) X(same) X(stays)  \
+        X(failed) X(ours) X(none) X(deleting) X(dying) X(used) X(spared) X(more) X(adopted) X(late) X(paused) X(open)  \
             X(host) X(address) X(rate)
 enum im_how {
     IM_HOW_NONE = 0,
@@ -154,7 +155,8 @@ struct im_result {
  * again), AGAIN (a further try of this round; value: when), FAILED (value: when, 0: never), OURS (nothing is held
  * against the URL), NONE (SAME of what is not cached any more). LOST: another has the lease, nothing was written.
  * DELETING: gc is removing this object; wait until value, put it again even where its name exists, and come again with
- * put_again_ms and a lease that was kept up. */
+ * put_again_ms and a lease that was kept up. LATE (only for CACHED): the lease ran out, but nobody took it: extend it,
+ * put the object again, come again. Between the put and this call must lie less than gc.graceMs. */
 size_t im_result(const struct im_state *state, struct nm_pipe *pipe, const char *hash, const char *token,
                  int64_t jitter, const struct im_result *result);
 /* Retry-After in seconds, whatever a server sent (negative, enormous); has false: none. In ms, within the limits. */
