@@ -194,8 +194,8 @@ static void writer__that_meets_deleting_puts_again(void **state)
     assert_int_equal(put_again(7, "w", 1, since).how, IM_HOW_deleting); /* too soon */
     assert_string_equal(iw_field("", iw_url(7), "state"), "");
     iw_advance(MINUTE);
-    assert_int_equal(put_again(7, "w", 1, 0).how, IM_HOW_deleting); /* has not put it again */
     assert_int_equal(IW_ASK(im_extend(&iw.state, &iw.world.pipe, iw_url(7), "w", true)).how, IM_HOW_ok);
+    assert_int_equal(put_again(7, "w", 1, 0).how, IM_HOW_deleting); /* has not put it again */
     assert_int_equal(put_again(7, "w", 1, since).how, IM_HOW_cached);
     assert_string_equal(iw_field("o:", iw_sha(1), "deleting"), "");
     /* The first gc was stopped in between: what it removed is fetched again. */
