@@ -225,8 +225,8 @@ static void sent__an_entry_moved_meanwhile_stays(void **state)
     (void)state;
     (void)iw_article(1, 1, IW_URLS(1));
     struct im_view view = iw_claim(1, iw_due(1));
-    iw_advance(LEASE + 1); /* exactly when the claim ends */
-    (void)iw_fetch(1, 1);  /* by somebody else: wakes the article */
+    iw_advance(LEASE + 1000); /* the claim ended, it has only not fired yet */
+    (void)iw_fetch(1, 1);     /* by somebody else: wakes the article */
     int64_t woken = iw_due(1);
     assert_int_not_equal(woken, view.score);
     assert_int_equal(iw_sent(1, &view, view.score).how, IM_HOW_moved);
@@ -280,6 +280,23 @@ static void sent__counts_no_more_once_another_facet_was_made(void **state)
     view = iw_article(1, 1, IW_URLS(1));
     assert_int_equal(view.image[0].state, IM_PENDING);
     assert_false(view.reported);
+    assert_false(iw_article(1, 1, IW_URLS(1)).reported);
+}
+
+/* The newer one came with an event, which changed no due entry: its report may fail. */
+static void sent__fires_again_where_a_newer_facet_was_made(void **state)
+{
+    (void)state;
+    (void)iw_article(1, 1, IW_URLS(1));
+    (void)iw_fetch(1, 1);
+    struct im_view view = iw_claim(1, iw_due(1));
+    iw_advance(1000);
+    (void)iw_article(1, 2, IW_URLS(-1));
+    assert_int_equal(iw_due(1), view.score);
+    struct im_answer answer = iw_sent(1, &view, view.score);
+    assert_int_equal(answer.how, IM_HOW_old);
+    assert_int_equal(answer.value, IW_START + 1000);
+    assert_int_equal(iw_due(1), IW_START + 1000);
 }
 
 static void back__gives_the_entry_back_at_its_time(void **state)
@@ -377,6 +394,7 @@ int main(void)
         TEST(sent__moves_on_to_the_next_look),
         TEST(sent__an_older_facet_is_not_noted),
         TEST(sent__counts_no_more_once_another_facet_was_made),
+        TEST(sent__fires_again_where_a_newer_facet_was_made),
         TEST(back__gives_the_entry_back_at_its_time),
         TEST(flushall__everything_comes_again),
         TEST(open__names_the_option_that_is_out_of_range),

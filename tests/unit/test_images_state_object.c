@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -68,6 +69,9 @@ static void gc__removes_what_nobody_uses(void **state)
     assert_int_equal(answer.value, iw.state.now_ms + HOUR);
     assert_int_equal(deleting(1, "gc").how, IM_HOW_dying);
     iw_advance(HOUR);
+    IW_RUN("HDEL", iw_key("", iw_url(2)), "dying");
+    assert_int_equal(deleting(1, "gc").how, IM_HOW_used); /* each entry has to be */
+    IW_RUN("HSET", iw_key("", iw_url(2)), "dying", "1");
     answer = deleting(1, "gc");
     assert_int_equal(answer.how, IM_HOW_ok);
     assert_int_equal(answer.value, iw.state.now_ms + 30000);
@@ -288,6 +292,28 @@ static void evict__spares_leased_and_full_and_comes_in_steps(void **state)
         assert_in_range(iw_due(id), IW_START, iw.state.now_ms);
 }
 
+/* As many URLs as one call looks at; of more than that the object stays. */
+static void gc__two_hundred_urls_are_one_short_call(void **state)
+{
+    (void)state;
+    for (unsigned url = 0; url < 200; url++)
+        (void)iw_fetch(url, 1);
+    iw_advance(30 * DAY);
+    struct timespec before, after;
+    (void)clock_gettime(CLOCK_MONOTONIC, &before);
+    assert_int_equal(mark(1).how, IM_HOW_dying);
+    (void)clock_gettime(CLOCK_MONOTONIC, &after);
+    print_message("200 URLs marked: %.1f ms\n",
+                  (double)(after.tv_sec - before.tv_sec) * 1e3 + (double)(after.tv_nsec - before.tv_nsec) / 1e6);
+    iw_advance(HOUR);
+    IW_RUN("SADD", iw_key("urls:", iw_sha(1)), "one more");
+    assert_int_equal(deleting(1, "gc").how, IM_HOW_used);
+    assert_int_equal(evict(1).how, IM_HOW_spared);
+    IW_RUN("SREM", iw_key("urls:", iw_sha(1)), "one more");
+    assert_int_equal(deleting(1, "gc").how, IM_HOW_ok);
+    assert_false(has("", iw_url(0)) || has("", iw_url(199)));
+}
+
 static void lost__goes_back_to_pending_and_wakes(void **state)
 {
     (void)state;
@@ -302,6 +328,8 @@ static void lost__goes_back_to_pending_and_wakes(void **state)
     }
     assert_int_equal(IW_ASK(im_reset(&iw.state, &iw.world.pipe, iw_url(1), iw_sha(9))).how, IM_HOW_none);
     assert_int_equal(IW_ASK(im_lost(&iw.state, &iw.world.pipe, iw_sha(1))).how, IM_HOW_ok);
+    assert_in_range(IW_NUMBER("PTTL", iw_key("", iw_url(1))), 399 * DAY, 400 * DAY);
+    assert_in_range(IW_NUMBER("PTTL", iw_key("users:", iw_url(1))), 399 * DAY, 400 * DAY);
     for (unsigned id = 1; id <= 2; id++) {
         struct im_view view = iw_claim(id, iw_due(id));
         assert_int_equal(view.image[0].state, IM_PENDING);
@@ -373,6 +401,7 @@ int main(void)
         TEST(gc__a_rollback_across_it_leaves_nothing_cached),
         TEST(evict__articles_learn_before_the_file_goes),
         TEST(evict__spares_leased_and_full_and_comes_in_steps),
+        TEST(gc__two_hundred_urls_are_one_short_call),
         TEST(lost__goes_back_to_pending_and_wakes),
         TEST(reset__ignores_the_negative_cache),
         TEST(lru__moves_once_an_hour),

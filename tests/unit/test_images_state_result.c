@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -106,6 +107,29 @@ static void cached__wakes_every_article_and_registers_the_object(void **state)
     assert_string_equal(iw_field("o:", iw_sha(1), "bytes"), "98231");
     assert_string_equal(iw_field("", iw_url(1), "orientation"), "6");
     assert_int_equal(fetch_until(1), IW_START + 100 + 30 * DAY);
+}
+
+/* As many as a URL notes: each is woken, in one short script. */
+static void cached__wakes_a_thousand_in_one_call(void **state)
+{
+    (void)state;
+    enum { N = 1000 };
+    for (unsigned id = 1; id <= N; id++)
+        (void)iw_article(id, 1, IW_URLS(1));
+    for (int i = 0; i < iw.state.partitions; i++) {
+        char key[40];
+        (void)snprintf(key, sizeof key, "t:due:images:%d", i);
+        IW_RUN("DEL", key);
+    }
+    (void)iw_lease(1, "a");
+    struct timespec before, after;
+    (void)clock_gettime(CLOCK_MONOTONIC, &before);
+    assert_int_equal(iw_cached(1, "a", 1).value, N);
+    (void)clock_gettime(CLOCK_MONOTONIC, &after);
+    print_message("1000 articles woken: %.1f ms\n",
+                  (double)(after.tv_sec - before.tv_sec) * 1e3 + (double)(after.tv_nsec - before.tv_nsec) / 1e6);
+    for (unsigned id = 1; id <= N; id++)
+        assert_int_equal(iw_due(id), IW_START);
 }
 
 static void cached__five_urls_of_the_same_bytes_are_one_object(void **state)
@@ -420,6 +444,7 @@ int main(void)
         TEST(lease__that_ran_out_is_still_good_where_nobody_took_it),
         TEST(lease__ends_without_an_outcome),
         TEST(cached__wakes_every_article_and_registers_the_object),
+        TEST(cached__wakes_a_thousand_in_one_call),
         TEST(cached__five_urls_of_the_same_bytes_are_one_object),
         TEST(cached__again_after_it_went_stale),
         TEST(same__of_what_was_lost_meanwhile_is_nothing),

@@ -17,8 +17,9 @@ extern const char images_state_lua[];
 #define SCRIPTS(X)                                                                                                     \
     X(article)                                                                                                         \
     X(retract)                                                                                                         \
-    X(claim) X(back) X(facet_sent) X(lease) X(extend) X(result) X(slot) X(slot_end) X(object) X(reset) X(lost)         \
-        X(evict) X(member) X(mark) X(deleting) X(deleted)
+    X(claim)                                                                                                           \
+    X(back) X(facet_sent) X(lease) X(extend) X(result) X(slot) X(slot_end) X(object) X(reset) X(lost) X(evict)         \
+        X(member) X(mark) X(deleting) X(deleted)
 #define X(word)                                                                                                        \
     extern const char images_##word##_lua[];                                                                           \
     static struct nm_script word##_script = {.name = "images." #word};
@@ -46,7 +47,7 @@ void im_state_defaults(struct im_state_options *out)
                                      .lease_ms = 15000,
                                      .lease_jitter_ms = 500,
                                      .max_users = 1000,
-                                     .max_urls = 1000,
+                                     .max_urls = 200,
                                      .tries = 3,
                                      .rounds = 12,
                                      .retry_base_ms = 1000,

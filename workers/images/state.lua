@@ -53,13 +53,25 @@ local function move_due(partition, id, claimed, ms)
   return true
 end
 
--- Every article that shows the URL looks at it now. Returns how many they are, at most p.max_users.
+-- Every article that shows the URL looks at it now. Returns how many they are, at most p.max_users. One ZADD for many: a
+-- command costs more than a member. It may move what is late already to now, which does no harm.
 local function wake(hash)
-  local users = call('SMEMBERS', key('users:', hash))
+  local users, sets, score = call('SMEMBERS', key('users:', hash)), {}, text(even(now))
+  local function flush(partition)
+    call('ZADD', due_key(partition), unpack(sets[partition]))
+    sets[partition] = nil
+  end
   for _, user in ipairs(users) do
     local partition, id = string.match(user, '^(%d+):(.+)$')
-    set_due(partition, id, now)
+    local set = sets[partition] or {}
+    sets[partition] = set
+    set[#set + 1] = score
+    set[#set + 1] = id
+    if #set >= 1000 then flush(partition) end
   end
+  local left = {}
+  for partition in pairs(sets) do left[#left + 1] = partition end
+  for _, partition in ipairs(left) do flush(partition) end
   return #users
 end
 
@@ -202,12 +214,13 @@ local function give_up(e, reason)
   return wake(e.hash)
 end
 
--- The entries that show an object; what only seems to is taken out. nil: more than one call may look at.
+-- The entries that show an object, as far as gc has to know them; what only seems to is taken out. nil: more than one call may look at.
 local function entries_of(sha)
   local k, entries = key('urls:', sha), {}
   if call('SCARD', k) > p.max_urls then return nil end
   for _, hash in ipairs(call('SMEMBERS', k)) do
-    local e = read_entry(hash)
+    local f = call('HMGET', url_key(hash), 'sha256', 'lastUsed', 'dying', 'full')
+    local e = {hash = hash, sha256 = f[1], lastUsed = f[2] or nil, dying = f[3], full = f[4]}
     if e.sha256 == sha then entries[#entries + 1] = e else call('SREM', k, hash) end
   end
   return entries
