@@ -3,7 +3,7 @@
 #ifndef IMAGES_WORLD_H
 #define IMAGES_WORLD_H
 
-#include "images/state.h"
+#include "images/state_object.h"
 #include "state_world.h"
 
 #define IW_START INT64_C(1900000000000) /* where the clock stands after iw_fresh(); even */

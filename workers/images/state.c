@@ -2,7 +2,7 @@
  *
  * Instances with other options load other scripts. What the caller hands over goes into Redis as it is, as an argument,
  * never into the text of a script. */
-#include "state.h"
+#include "state_internal.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -14,27 +14,25 @@ const struct nm_set im_due = {.name = "due:images", .timed = true};
 
 extern const char images_state_lua[];
 
-#define SCRIPTS(X)                                                                                                     \
-    X(article)                                                                                                         \
-    X(retract)                                                                                                         \
-    X(claim)                                                                                                           \
-    X(back) X(facet_sent) X(lease) X(extend) X(result) X(slot) X(slot_end) X(object) X(reset) X(lost) X(evict)         \
-        X(member) X(mark) X(deleting) X(deleted)
-#define X(word)                                                                                                        \
-    extern const char images_##word##_lua[];                                                                           \
-    static struct nm_script word##_script = {.name = "images." #word};
-SCRIPTS(X)
+#define X(word) extern const char images_##word##_lua[];
+IM_SCRIPTS(X)
 #undef X
+static struct nm_script written[IM_N_SCRIPTS] = {
+#define X(word) {.name = "images." #word},
+    IM_SCRIPTS(X)
+#undef X
+};
 struct nm_script *const im_scripts[IM_N_SCRIPTS] = {
-#define X(word) &word##_script,
-    SCRIPTS(X)
+#define X(word) &written[IM_SCRIPT_##word],
+    IM_SCRIPTS(X)
 #undef X
 };
 static const char *const sources[IM_N_SCRIPTS] = {
 #define X(word) images_##word##_lua,
-    SCRIPTS(X)
+    IM_SCRIPTS(X)
 #undef X
 };
+_Static_assert((int)IM_SCRIPT_COUNT == (int)IM_N_SCRIPTS, "state.h counts the scripts");
 
 #define MINUTE ((int64_t)60000)
 #define HOUR   (60 * MINUTE)
@@ -200,10 +198,9 @@ void im_state_close(void)
 
 /* ---- calls ---- */
 
-/* The key and the time; n further arguments follow. */
-static size_t call(const struct im_state *state, struct nm_pipe *pipe, const struct nm_script *script, size_t n)
+size_t im_call(const struct im_state *state, struct nm_pipe *pipe, enum im_script script, size_t n)
 {
-    size_t index = nm_pipe_script(pipe, script, 1, 1 + n);
+    size_t index = nm_pipe_script(pipe, im_scripts[script], 1, 1 + n);
     nm_pipe_str(pipe, state->prefix);
     if (state->now_ms < 0)
         nm_pipe_arg(pipe, "", 0);
@@ -213,10 +210,10 @@ static size_t call(const struct im_state *state, struct nm_pipe *pipe, const str
 }
 
 /* The same with the article and its partition; n further ones. */
-static size_t call_article(const struct im_state *state, struct nm_pipe *pipe, const struct nm_script *script,
-                           const char *id, size_t n)
+static size_t call_article(const struct im_state *state, struct nm_pipe *pipe, enum im_script script, const char *id,
+                           size_t n)
 {
-    size_t index = call(state, pipe, script, 2 + n);
+    size_t index = im_call(state, pipe, script, 2 + n);
     nm_pipe_arg(pipe, id, IM_ID);
     nm_pipe_int(pipe, nm_partition_of(id, IM_ID, state->partitions));
     return index;
@@ -255,7 +252,7 @@ size_t im_article(const struct im_state *state, struct nm_pipe *pipe, const char
 {
     assert(n <= IM_MAX_IMAGES);
     struct nm_buf scratch = {0};
-    size_t index = call_article(state, pipe, &article_script, id, 1 + n);
+    size_t index = call_article(state, pipe, IM_SCRIPT_article, id, 1 + n);
     add_revision(pipe, revision);
     for (size_t i = 0; i < n; i++)
         add_image(pipe, &image[i], &scratch);
@@ -265,21 +262,21 @@ size_t im_article(const struct im_state *state, struct nm_pipe *pipe, const char
 
 size_t im_retract(const struct im_state *state, struct nm_pipe *pipe, const char *id, int64_t revision)
 {
-    size_t index = call_article(state, pipe, &retract_script, id, 1);
+    size_t index = call_article(state, pipe, IM_SCRIPT_retract, id, 1);
     add_revision(pipe, revision);
     return index;
 }
 
 size_t im_claim(const struct im_state *state, struct nm_pipe *pipe, const char *id, int64_t score)
 {
-    size_t index = call_article(state, pipe, &claim_script, id, 1);
+    size_t index = call_article(state, pipe, IM_SCRIPT_claim, id, 1);
     nm_pipe_int(pipe, score);
     return index;
 }
 
 size_t im_back(const struct im_state *state, struct nm_pipe *pipe, const char *id, int64_t claimed, int64_t at_ms)
 {
-    size_t index = call_article(state, pipe, &back_script, id, 2);
+    size_t index = call_article(state, pipe, IM_SCRIPT_back, id, 2);
     nm_pipe_int(pipe, claimed);
     nm_pipe_int(pipe, at_ms);
     return index;
@@ -288,7 +285,7 @@ size_t im_back(const struct im_state *state, struct nm_pipe *pipe, const char *i
 size_t im_facet_sent(const struct im_state *state, struct nm_pipe *pipe, const char *id, int64_t revision,
                      const char *content, int64_t claimed, int64_t jitter)
 {
-    size_t index = call_article(state, pipe, &facet_sent_script, id, 4);
+    size_t index = call_article(state, pipe, IM_SCRIPT_facet_sent, id, 4);
     nm_pipe_int(pipe, revision);
     nm_pipe_str(pipe, content);
     add_number(pipe, claimed, 0);
@@ -296,93 +293,26 @@ size_t im_facet_sent(const struct im_state *state, struct nm_pipe *pipe, const c
     return index;
 }
 
-/* Arguments that are all texts, ended by NULL. */
-static size_t call_texts(const struct im_state *state, struct nm_pipe *pipe, const struct nm_script *script,
-                         const char *const *words)
+size_t im_call_texts(const struct im_state *state, struct nm_pipe *pipe, enum im_script script,
+                     const char *const *words)
 {
     size_t n = 0;
     while (words[n])
         n++;
-    size_t index = call(state, pipe, script, n);
+    size_t index = im_call(state, pipe, script, n);
     for (size_t i = 0; i < n; i++)
         nm_pipe_str(pipe, words[i]);
     return index;
 }
 
-#define TEXTS(...) ((const char *const[]){__VA_ARGS__, NULL})
-
 size_t im_lease(const struct im_state *state, struct nm_pipe *pipe, const char *hash, const char *token)
 {
-    return call_texts(state, pipe, &lease_script, TEXTS(hash, token));
+    return im_call_texts(state, pipe, IM_SCRIPT_lease, IM_TEXTS(hash, token));
 }
 
 size_t im_extend(const struct im_state *state, struct nm_pipe *pipe, const char *hash, const char *token, bool goes_on)
 {
-    return call_texts(state, pipe, &extend_script, TEXTS(hash, token, goes_on ? "1" : "0"));
-}
-
-size_t im_slot(const struct im_state *state, struct nm_pipe *pipe, const char *host, const char *address,
-               const char *holder)
-{
-    return call_texts(state, pipe, &slot_script, TEXTS(host, address, holder));
-}
-
-size_t im_slot_end(const struct im_state *state, struct nm_pipe *pipe, const char *host, const char *address,
-                   const char *holder, enum im_host_answer answer, int64_t pause_ms)
-{
-    static const char *const words[] = {[IM_HOST_NONE] = "none", [IM_HOST_GOOD] = "good", [IM_HOST_BAD] = "bad"};
-    char pause[24];
-    (void)snprintf(pause, sizeof pause, "%" PRId64, pause_ms > 0 ? pause_ms : 0);
-    return call_texts(state, pipe, &slot_end_script, TEXTS(host, address, holder, words[answer], pause));
-}
-
-size_t im_object(const struct im_state *state, struct nm_pipe *pipe, const char *sha256)
-{
-    return call_texts(state, pipe, &object_script, TEXTS(sha256, "", "", ""));
-}
-
-size_t im_adopt(const struct im_state *state, struct nm_pipe *pipe, const char *sha256, int64_t stored_ms,
-                const char *type, int64_t bytes)
-{
-    char stored[24], size[24];
-    (void)snprintf(stored, sizeof stored, "%" PRId64, stored_ms);
-    (void)snprintf(size, sizeof size, "%" PRId64, bytes);
-    return call_texts(state, pipe, &object_script, TEXTS(sha256, stored, type, size));
-}
-
-size_t im_reset(const struct im_state *state, struct nm_pipe *pipe, const char *hash, const char *missed)
-{
-    return call_texts(state, pipe, &reset_script, TEXTS(hash, missed ? missed : ""));
-}
-
-size_t im_lost(const struct im_state *state, struct nm_pipe *pipe, const char *sha256)
-{
-    return call_texts(state, pipe, &lost_script, TEXTS(sha256));
-}
-
-size_t im_member(const struct im_state *state, struct nm_pipe *pipe, const char *hash, const char *member)
-{
-    return call_texts(state, pipe, &member_script, TEXTS(hash, member));
-}
-
-size_t im_mark(const struct im_state *state, struct nm_pipe *pipe, const char *sha256)
-{
-    return call_texts(state, pipe, &mark_script, TEXTS(sha256));
-}
-
-size_t im_evict(const struct im_state *state, struct nm_pipe *pipe, const char *sha256)
-{
-    return call_texts(state, pipe, &evict_script, TEXTS(sha256));
-}
-
-size_t im_deleting(const struct im_state *state, struct nm_pipe *pipe, const char *sha256, const char *token)
-{
-    return call_texts(state, pipe, &deleting_script, TEXTS(sha256, token));
-}
-
-size_t im_deleted(const struct im_state *state, struct nm_pipe *pipe, const char *sha256, const char *token)
-{
-    return call_texts(state, pipe, &deleted_script, TEXTS(sha256, token));
+    return im_call_texts(state, pipe, IM_SCRIPT_extend, IM_TEXTS(hash, token, goes_on ? "1" : "0"));
 }
 
 /* ---- how a fetch ended ---- */
@@ -432,7 +362,7 @@ size_t im_result(const struct im_state *state, struct nm_pipe *pipe, const char 
     static const size_t n_more[] = {[IM_RESULT_CACHED] = 13, [IM_RESULT_SAME] = 3, [IM_RESULT_FAILED] = 5};
     static const char *const words[] = {
         [IM_RESULT_CACHED] = "cached", [IM_RESULT_SAME] = "same", [IM_RESULT_FAILED] = "failed"};
-    size_t index = call(state, pipe, &result_script, 4 + n_more[result->outcome]);
+    size_t index = im_call(state, pipe, IM_SCRIPT_result, 4 + n_more[result->outcome]);
     nm_pipe_str(pipe, hash);
     nm_pipe_str(pipe, token);
     nm_pipe_int(pipe, jitter);
