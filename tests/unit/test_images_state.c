@@ -331,6 +331,21 @@ static void flushall__everything_comes_again(void **state)
     assert_int_equal(iw_article(1, 5, IW_URLS(1)).image[0].state, IM_CACHED);
 }
 
+static void clock__is_that_of_redis_where_none_is_passed(void **state)
+{
+    (void)state;
+    static const char ms[] = "local t = redis.call('TIME') return t[1] * 1000 + math.floor(t[2] / 1000)";
+    iw.state.now_ms = -1;
+    int64_t before = IW_NUMBER("EVAL", ms, "0");
+    struct im_view view = iw_article(1, 1, IW_URLS(1));
+    int64_t after = IW_NUMBER("EVAL", ms, "0");
+    assert_in_range(view.revision, before * 1000, after * 1000 + 999);
+    assert_in_range(iw_due(1), before - 1, after);
+    struct im_answer taken = iw_lease(1, "a");
+    assert_in_range(taken.value, before + LEASE, IW_NUMBER("EVAL", ms, "0") + LEASE);
+    assert_int_equal(iw_cached(1, "a", 1).how, IM_HOW_cached);
+}
+
 static void open__names_the_option_that_is_out_of_range(void **state)
 {
     (void)state;
@@ -397,6 +412,7 @@ int main(void)
         TEST(sent__fires_again_where_a_newer_facet_was_made),
         TEST(back__gives_the_entry_back_at_its_time),
         TEST(flushall__everything_comes_again),
+        TEST(clock__is_that_of_redis_where_none_is_passed),
         TEST(open__names_the_option_that_is_out_of_range),
         TEST(read__what_is_no_reply_of_ours_is_refused),
     };

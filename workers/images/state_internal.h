@@ -5,14 +5,11 @@
 #include "state.h"
 
 /* The file of each, without .lua. */
-#define IM_SCRIPTS(X)                                                                                                  \
-    X(article)                                                                                                         \
-    X(retract)                                                                                                         \
-    X(claim)                                                                                                           \
-    X(back)                                                                                                            \
-    X(facet_sent)                                                                                                      \
-    X(lease) X(extend) X(result) X(slot) X(slot_end) X(object) X(reset) X(lost) X(evict) X(member) X(mark) X(deleting) \
-        X(deleted)
+/* clang-format off */
+#define IM_SCRIPTS(X) \
+    X(article) X(retract) X(claim) X(back) X(facet_sent) X(lease) X(extend) X(result) X(slot) X(slot_end) \
+    X(object) X(reset) X(lost) X(evict) X(member) X(mark) X(deleting) X(deleted)
+/* clang-format on */
 enum im_script {
 #define X(word) IM_SCRIPT_##word,
     IM_SCRIPTS(X)
