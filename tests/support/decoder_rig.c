@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-enum { PATIENCE_MS = 30000 }; /* far above any real wait: a test that reaches it has failed */
+enum { PATIENCE_MS = 90000 }; /* far above any real wait: a test that reaches it has failed */
 
 /* ---- the misbehaving process ---- */
 

@@ -18,6 +18,7 @@
 
 enum { INSTANCES = 4, ARTICLES = 5, URLS = 7, OBJECTS = 4, STEPS = 400 };
 #define HOUR  ((int64_t)3600000)
+#define now() iw.state.now_ms
 #define SLACK 20000 /* real time passes too, and ends leases before the test's clock does */
 
 struct url {
@@ -61,11 +62,6 @@ static struct {
 static unsigned pick(unsigned n)
 {
     return state_world_pick(&iw.world, n);
-}
-
-static int64_t now(void)
-{
-    return iw.state.now_ms;
 }
 
 static bool shows(const struct article *a, int url)
@@ -373,22 +369,15 @@ static void lose(void)
 /* gc's first step: users that are none are taken out, and nobody else. */
 static void leave_members(unsigned object)
 {
-    struct nm_error err = {0};
-    struct nm_pipe *pipe = iw_pipe();
     char user[64];
-    for (unsigned url = 0; url < URLS; url++)
-        for (unsigned id = 0; run.url[url].state == IM_CACHED && run.url[url].object == object && id < ARTICLES; id++) {
-            (void)snprintf(user, sizeof user, "%d:%s", nm_partition_of(iw_id(id), IM_ID, iw.state.partitions),
-                           iw_id(id));
-            (void)im_member(&iw.state, pipe, iw_url(url), user);
-        }
-    assert_int_equal(nm_redis_exec(iw.world.redis, pipe, &err), NM_OK);
-    for (unsigned url = 0, i = 0; url < URLS; url++)
-        for (unsigned id = 0; run.url[url].state == IM_CACHED && run.url[url].object == object && id < ARTICLES; id++) {
-            struct im_answer answer;
-            assert_true(im_answer_read(nm_pipe_reply(pipe, i++), &answer));
-            assert_int_equal(answer.how == IM_HOW_used, shows(&run.article[id], (int)url));
-        }
+    for (unsigned i = 0; i < URLS * ARTICLES; i++) {
+        unsigned url = i / ARTICLES, id = i % ARTICLES;
+        if (run.url[url].state != IM_CACHED || run.url[url].object != object)
+            continue;
+        (void)snprintf(user, sizeof user, "%d:%s", nm_partition_of(iw_id(id), IM_ID, iw.state.partitions), iw_id(id));
+        struct im_answer answer = IW_ASK(im_member(&iw.state, &iw.world.pipe, iw_url(url), user));
+        assert_int_equal(answer.how == IM_HOW_used, shows(&run.article[id], (int)url));
+    }
 }
 
 static void mark(unsigned object)
@@ -404,6 +393,17 @@ static void mark(unsigned object)
     }
     if (answer.how == IM_HOW_ok || answer.how == IM_HOW_dying)
         run.gc = (struct collector){.object = (int)object, .step = MARKED};
+}
+
+/* The entries of an object that is being deleted: nobody's pictures. */
+static void forget(unsigned object)
+{
+    for (unsigned i = 0; i < URLS * ARTICLES; i++)
+        if (run.url[i / ARTICLES].state == IM_CACHED && run.url[i / ARTICLES].object == object)
+            assert_false(shows(&run.article[i % ARTICLES], (int)(i / ARTICLES)));
+    for (unsigned i = 0; i < URLS; i++)
+        if (run.url[i].state == IM_CACHED && run.url[i].object == object)
+            run.url[i] = (struct url){0};
 }
 
 static void collect(void)
@@ -423,12 +423,8 @@ static void collect(void)
             gc->step = DELETING;
         else if (answer.how != IM_HOW_dying)
             gc->object = -1;
-        for (unsigned i = 0; i < URLS && answer.how == IM_HOW_ok; i++)
-            if (run.url[i].state == IM_CACHED && run.url[i].object == object) {
-                for (unsigned id = 0; id < ARTICLES; id++)
-                    assert_false(shows(&run.article[id], (int)i)); /* nobody's picture */
-                run.url[i] = (struct url){0};
-            }
+        if (answer.how == IM_HOW_ok)
+            forget(object);
     } else if (gc->step == DELETING) {
         if (now() < gc->limit) {
             run.file[object] = false;
@@ -461,44 +457,35 @@ static void advance(void)
 static void step(void)
 {
     struct instance *me = &run.instance[pick(INSTANCES)];
-    switch (pick(15)) {
-    case 0:
+    switch ("acclloooofxkggt"[pick(15)]) {
+    case 'a':
         article_comes();
         break;
-    case 1:
-    case 2:
+    case 'c':
         claim(me);
         break;
-    case 3:
-    case 4:
+    case 'l':
         for (unsigned i = 0, first = pick(URLS); i < URLS; i++)
             lease(me, (first + i) % URLS);
         break;
-    case 5:
-    case 6:
+    case 'o': /* one step on to an object */
         if (me->url >= 0)
-            put(me);
+            me->put ? write_cached(me) : put(me);
         break;
-    case 7:
-    case 8:
-        if (me->url >= 0 && me->put)
-            write_cached(me);
-        break;
-    case 9:
+    case 'f':
         if (me->url >= 0)
             pick(3) ? write_failed(me) : extend(me, pick(2));
         break;
-    case 10:
+    case 'x':
         finish(me);
         break;
-    case 11:
+    case 'k':
         if (pick(4) == 0)
             *me = (struct instance){.article = -1, .url = -1}; /* killed */
         else if (pick(2))
             lose();
         break;
-    case 12:
-    case 13:
+    case 'g':
         collect();
         break;
     default:
@@ -516,30 +503,14 @@ static void work_off(unsigned id, int64_t due)
     me.article = view.how == IM_HOW_claimed ? (int)id : -1;
     me.score = view.score;
     for (size_t i = 0; me.article >= 0 && run.article[id].urls[i] >= 0; i++) {
-        unsigned url = (unsigned)run.article[id].urls[i];
-        (void)snprintf(me.token, sizeof me.token, "rest-%u", run.n_tokens++);
-        if (iw_lease(url, me.token).how != IM_HOW_taken)
-            continue;
-        memcpy(run.url[url].token, me.token, sizeof me.token);
-        run.url[url].lease_end = now() + iw.state.options.lease_ms;
-        me.url = (int)url;
-        me.since = me.wait = 0;
-        me.put = false;
-        put(&me);
-        if (me.put)
+        me.url = -1;
+        lease(&me, (unsigned)run.article[id].urls[i]);
+        if (me.url >= 0)
+            put(&me);
+        if (me.url >= 0 && me.put)
             write_cached(&me);
     }
     finish(&me);
-}
-
-static int64_t next_due(void)
-{
-    int64_t next = INT64_MAX;
-    for (unsigned id = 0; id < ARTICLES; id++) {
-        int64_t due = iw_due(id);
-        next = due >= 0 && due < next ? due : next;
-    }
-    return next == INT64_MAX ? -1 : next;
 }
 
 /* One instance works off what is due until nothing is left to do at any time. */
@@ -556,17 +527,16 @@ static void rest(void)
         if (turn % 8 == 7)
             collect();
         idle = true;
+        int64_t next = INT64_MAX;
         for (unsigned id = 0; id < ARTICLES; id++) {
             int64_t due = iw_due(id);
-            if (due < 0)
-                continue;
-            idle = false;
+            idle &= due < 0;
             if (due > now())
-                continue;
-            work_off(id, due);
+                next = due < next ? due : next;
+            else if (due >= 0)
+                work_off(id, due);
         }
-        int64_t next = next_due();
-        if (next > now())
+        if (next != INT64_MAX)
             iw_advance(next - now());
         check_cached();
         check_due();

@@ -1,5 +1,5 @@
--- article.lua: a version of an article. Its URLs note it, the others forget it; what is to be done stands in the due set.
--- The same version again changes nothing but that each URL was used.
+-- article.lua: a version of an article. Its URLs note it, the others forget it; what is to be done stands in the due
+-- set. The same version again changes nothing but that each URL was used.
 -- ARGV 2 id, 3 partition, 4 revision (16 digits), 5... for each image "<urlhash or -> <text>".
 
 local id, partition, revision = ARGV[2], ARGV[3], ARGV[4]
@@ -10,7 +10,8 @@ local again = old and old.rev == revision
 
 local function write()
   local k, fields, gone = key('a:', id), {'rev', revision}, {'gone'}
-  local a = {id = id, hash = {}, text = {}, rev = revision, c = old and old.c, frev = old and old.frev, sent = old and old.sent}
+  local was = old or {}
+  local a = {id = id, hash = {}, text = {}, rev = revision, c = was.c, frev = was.frev, sent = was.sent}
   for i = 5, #ARGV do
     local n = i - 4
     fields[#fields + 1] = text(n)

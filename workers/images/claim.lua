@@ -1,5 +1,5 @@
--- claim.lua: a due entry fires, or whoever claimed it goes on working: it fires again when nobody has finished by the end of
--- a lease. It is left alone where somebody moved it meanwhile.
+-- claim.lua: a due entry fires, or whoever claimed it goes on working: it fires again when nobody has finished by the
+-- end of a lease. It is left alone where somebody moved it meanwhile.
 -- ARGV 2 id, 3 partition, 4 the score that was read.
 
 local id, partition = ARGV[2], ARGV[3]

@@ -1,5 +1,6 @@
--- deleted.lua: gc removed the file. Where the object is no longer its own to delete (put again meanwhile, or Redis came back
--- as it was before), what shows it is fetched again. In steps, while `more` is replied. For gc. ARGV 2 sha256, 3 token.
+-- deleted.lua: gc removed the file. Where the object is no longer its own to delete (put again meanwhile, or Redis came
+-- back as it was before), what shows it is fetched again. In steps, while `more` is replied. For gc. ARGV 2 sha256, 3
+-- token.
 
 local sha = ARGV[2]
 local o = key('o:', sha)

@@ -12,7 +12,8 @@ else
   if not f[2] or not entries or now - at(f[1]) < p.min_age then return {'used', 0} end
   if now < tonumber(f[2]) + p.grace then return {'dying', tonumber(f[2]) + p.grace} end
   for _, e in ipairs(entries) do
-    if not e.dying or e.full or call('SCARD', key('users:', e.hash)) > 0 or call('EXISTS', key('lease:', e.hash)) == 1 then
+    if not e.dying or e.full or call('SCARD', key('users:', e.hash)) > 0 or
+       call('EXISTS', key('lease:', e.hash)) == 1 then
       return {'used', 0}
     end
   end

@@ -1,6 +1,6 @@
--- evict.lua: the store is full: an object goes although it may be in use; its articles say so first. Spared: what is young,
--- being fetched, or shown by articles that are not all noted. The file goes by `deleting` once p.grace has passed.
--- In steps, while `more` is replied. ARGV 2 sha256.
+-- evict.lua: the store is full: an object goes although it may be in use; its articles say so first. Spared: what is
+-- young, being fetched, or shown by articles that are not all noted. The file goes by `deleting` once p.grace has
+-- passed. In steps, while `more` is replied. ARGV 2 sha256.
 
 local sha = ARGV[2]
 local o = key('o:', sha)

@@ -1,4 +1,5 @@
--- extend.lua: the holder goes on, or ends without an outcome. A lease that ran out is taken again where nobody else took it.
+-- extend.lua: the holder goes on, or ends without an outcome. A lease that ran out is taken again where nobody else
+-- took it.
 -- ARGV 2 urlhash, 3 token, 4 1: goes on, 0: ends.
 
 local hash, token = ARGV[2], ARGV[3]

@@ -1,6 +1,7 @@
--- facet_sent.lua: a facet was reported. Only the newest is noted. A claimed due entry goes, or on to when one of its URLs is
--- to be looked at again, if it still is what was claimed: else somebody has set it anew.
--- ARGV 2 id, 3 partition, 4 the facet's revision, 5 the hash of what it says, 6 the score that was claimed ('': none), 7 jitter, ppm.
+-- facet_sent.lua: a facet was reported. Only the newest is noted. A claimed due entry goes, or on to when one of its
+-- URLs is to be looked at again, if it still is what was claimed: else somebody has set it anew.
+-- ARGV 2 id, 3 partition, 4 the facet's revision, 5 the hash of what it says, 6 the score that was claimed ('': none),
+-- 7 jitter, ppm.
 
 local id, partition, claimed = ARGV[2], ARGV[3], tonumber(ARGV[6])
 local a = read_article(id)

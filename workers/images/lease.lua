@@ -1,5 +1,5 @@
--- lease.lua: one of all instances fetches a URL. The token goes into the entry: who comes back after his lease ran out and
--- another took it writes nothing. Asking again with the same token is harmless.
+-- lease.lua: one of all instances fetches a URL. The token goes into the entry: who comes back after his lease ran out
+-- and another took it writes nothing. Asking again with the same token is harmless.
 -- ARGV 2 urlhash, 3 token.
 
 local hash, token = ARGV[2], ARGV[3]

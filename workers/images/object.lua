@@ -1,5 +1,5 @@
--- object.lua: whether an object is known, before it is put or because it was read. A use: it is no longer dying. A file that
--- Redis knows nothing of can be adopted, as an object that no URL shows and that was last used when it was stored.
+-- object.lua: whether an object is known, before it is put or because it was read. A use: it is no longer dying. A file
+-- that Redis knows nothing of can be adopted, as an object that no URL shows and that was last used when it was stored.
 -- ARGV 2 sha256, 3 when the file was stored, ms ('': nothing is adopted), 4 its type, 5 its bytes.
 
 local sha = ARGV[2]

@@ -1,8 +1,9 @@
--- result.lua: how a fetch ended. Only the holder of the lease writes it; the same result again finds no token and changes
--- nothing. What changes a facet wakes every article.
+-- result.lua: how a fetch ended. Only the holder of the lease writes it; the same result again finds no token and
+-- changes nothing. What changes a facet wakes every article.
 -- ARGV 2 urlhash, 3 token, 4 jitter, ppm, 5 cached, same or failed; then
---   cached  6 sha256, 7 type, 8 width, 9 height, 10 bytes, 11 rawWidth, 12 rawHeight, 13 orientation, 14 etag, 15 lastModified,
---           16 fresh for ms ('': by the options), 17 thumbs, 18 since when `deleting`, where the object was put again after that
+--   cached  6 sha256, 7 type, 8 width, 9 height, 10 bytes, 11 rawWidth, 12 rawHeight, 13 orientation, 14 etag,
+--           15 lastModified, 16 fresh for ms ('': by the options), 17 thumbs, 18 since when `deleting`, where the
+--           object was put again after that
 --   same    6 etag, 7 lastModified, 8 fresh for ms: it is what we have (304)
 --   failed  6 reason, 7 retry later gone policy never ours, 8 not before, ms from now, 9 width, 10 height ('': unknown)
 
@@ -59,8 +60,8 @@ local function cached()
   if e.sha256 ~= sha then unlink_object(e) end
   free()
   register(sha)
-  good_fields({'sha256', sha, 'type', ARGV[7], 'width', ARGV[8], 'height', ARGV[9], 'bytes', ARGV[10], 'rawWidth', ARGV[11],
-               'rawHeight', ARGV[12], 'orientation', ARGV[13]}, ARGV[14], ARGV[15], ARGV[16])
+  good_fields({'sha256', sha, 'type', ARGV[7], 'width', ARGV[8], 'height', ARGV[9], 'bytes', ARGV[10], 'rawWidth',
+               ARGV[11], 'rawHeight', ARGV[12], 'orientation', ARGV[13]}, ARGV[14], ARGV[15], ARGV[16])
   return {'cached', same and 0 or wake(hash)}
 end
 

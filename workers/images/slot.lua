@@ -1,5 +1,5 @@
--- slot.lua: a transfer may begin: there is room under its host and its address, a rate token, and the host is not paused or
--- broken. Both places end by themselves, where the holder dies. Nothing is taken where something is missing.
+-- slot.lua: a transfer may begin: there is room under its host and its address, a rate token, and the host is not
+-- paused or broken. Both places end by themselves, where the holder dies. Nothing is taken where something is missing.
 -- ARGV 2 host, 3 address ('': not known yet), 4 holder.
 
 local host, address, holder = ARGV[2], ARGV[3], ARGV[4]

@@ -1,6 +1,7 @@
--- slot_end.lua: a transfer ended. The host's answer counts for the breaker: as many failures in a row open it, for longer
--- each time; those of transfers that began before it opened do not count again.
--- ARGV 2 host, 3 address (''), 4 holder, 5 good, bad or none (says nothing about the host), 6 pause of the host from now, ms (0: none).
+-- slot_end.lua: a transfer ended. The host's answer counts for the breaker: as many failures in a row open it, for
+-- longer each time; those of transfers that began before it opened do not count again.
+-- ARGV 2 host, 3 address (''), 4 holder, 5 good, bad or none (says nothing about the host), 6 pause of the host from
+-- now, ms (0: none).
 
 local host, address, holder, how = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local hk = key('host:', host)

@@ -1,20 +1,22 @@
 -- state.lua: what the scripts of images share; put in front of each of them, behind the parameters `p`.
 --
--- KEYS[1] is "<namespace>:"; ARGV[1] the time in ms since 1970 ('': Redis' own). One call touches keys of several tags (an
--- article, its URLs, their objects, due sets of many partitions): no cluster mode. Keys and what is in them:
---   img:{<urlhash>}     state (none: pending, cached, failed), sha256 type width height bytes rawWidth rawHeight orientation
---                       etag lastModified fetchedAt expiresAt; reason, nextTry (none: never again by itself), never (1: nothing
---                       but another URL helps), policy (the rules that refused it); tries in the round, retryAt: when its next try
---                       may begin, rounds that failed; token of the lease, lastUsed, dying, full
---   img:a:{<id>}        rev: 16 digits; gone; "1", "2"...: "<urlhash or -> <text of the caller>"; frev and c: revision of the last
---                       facet that was made, and a hash of what it says; sent: that hash once it was reported
+-- KEYS[1] is "<namespace>:"; ARGV[1] the time in ms since 1970 ('': Redis' own). One call touches keys of several tags
+-- (an article, its URLs, their objects, due sets of many partitions): no cluster mode. Keys and what is in them:
+--   img:{<urlhash>}     state (none: pending, cached, failed), sha256 type width height bytes rawWidth rawHeight
+--                       orientation etag lastModified fetchedAt expiresAt; reason, nextTry (none: never again by
+--                       itself), never (1: nothing but another URL helps), policy (the rules that refused it); tries in
+--                       the round, retryAt: when its next try may begin, rounds that failed; token of the lease,
+--                       lastUsed, dying, full
+--   img:a:{<id>}        rev: 16 digits; gone; "1", "2"...: "<urlhash or -> <text of the caller>"; frev and c: revision
+--                       of the last facet that was made, and a hash of what it says; sent: that hash once it was
+--                       reported
 --   img:users:{<urlhash>}, img:lease:{<urlhash>}, img:urls:{<sha256>}, img:lru, due:images:<partition>
 --   img:o:{<sha256>}    bytes, type, thumbs (text of the caller), storedAt, dying; deleting (since), deleter (whose)
 --   img:host:{<host>}   pausedUntil, failures, opens, openUntil; tokens (thousandths) and tokensAt
 --   img:slots:{<host or address>}   holder -> end
--- Scores of due entries are even, those of claimed ones odd: whoever wakes an article changes its score in any case, and who
--- claimed it before does not take the new entry for his.
--- A script reads and checks first, so that an error leaves nothing half done.
+-- Scores of due entries are even, those of claimed ones odd: whoever wakes an article changes its score in any case,
+-- and who claimed it before does not take the new entry for his. A script reads and checks first, so that an error
+-- leaves nothing half done.
 
 local ns, call, floor = KEYS[1], redis.call, math.floor
 
@@ -53,8 +55,8 @@ local function move_due(partition, id, claimed, ms)
   return true
 end
 
--- Every article that shows the URL looks at it now. Returns how many they are, at most p.max_users. One ZADD for many: a
--- command costs more than a member. It may move what is late already to now, which does no harm.
+-- Every article that shows the URL looks at it now. Returns how many they are, at most p.max_users. One ZADD for many:
+-- a command costs more than a member. It may move what is late already to now, which does no harm.
 local function wake(hash)
   local users, sets, score = call('SMEMBERS', key('users:', hash)), {}, text(even(now))
   local function flush(partition)
@@ -77,8 +79,8 @@ end
 
 -- ---- entries ----
 
-local names = {'state', 'sha256', 'type', 'width', 'height', 'bytes', 'reason', 'nextTry', 'expiresAt', 'tries', 'rounds',
-               'etag', 'lastModified', 'retryAt', 'policy', 'never', 'token', 'lastUsed', 'dying', 'full'}
+local names = {'state', 'sha256', 'type', 'width', 'height', 'bytes', 'reason', 'nextTry', 'expiresAt', 'tries',
+               'rounds', 'etag', 'lastModified', 'retryAt', 'policy', 'never', 'token', 'lastUsed', 'dying', 'full'}
 
 local function read_entry(hash)
   local values, e = call('HMGET', url_key(hash), unpack(names)), {hash = hash}
@@ -158,8 +160,8 @@ local function lists(a, hash)
   return false
 end
 
--- The revision of a facet that says `c`: that of the last one where that said the same. What was reported before a new one
--- counts no more: that may have been reported too, unnoted, when the state is as it was before.
+-- The revision of a facet that says `c`: that of the last one where that said the same. What was reported before a new
+-- one counts no more: that may have been reported too, unnoted, when the state is as it was before.
 local function take_revision(a, c)
   if a.c == c and a.frev then return a.frev end
   a.c, a.frev = c, text(math.max(at(a.frev) + 1, now_us))
@@ -189,8 +191,8 @@ local function view(a, how, score)
     for n = 1, 13 do image[4 + n] = e[names[n]] or '' end
     image[18] = thumbs
     images[i] = image
-    says[#says + 1] = table.concat({a.text[i], e.state or '', e.sha256 or '', e.width or '', e.height or '', e.reason or '',
-                                    e.nextTry or '', thumbs}, '\n')
+    says[#says + 1] = table.concat({a.text[i], e.state or '', e.sha256 or '', e.width or '', e.height or '',
+                                    e.reason or '', e.nextTry or '', thumbs}, '\n')
   end
   local c = a.gone and 'x' or redis.sha1hex(table.concat(says, '\n\n'))
   return {how, take_revision(a, c), c, a.sent or '', score or '', images}
@@ -208,13 +210,15 @@ local function give_up(e, reason)
   local k = url_key(e.hash)
   unlink_object(e)
   call('HDEL', k, 'state', 'sha256', 'type', 'width', 'height', 'bytes', 'rawWidth', 'rawHeight', 'orientation', 'etag',
-       'lastModified', 'fetchedAt', 'expiresAt', 'reason', 'nextTry', 'never', 'policy', 'tries', 'retryAt', 'rounds', 'dying')
+       'lastModified', 'fetchedAt', 'expiresAt', 'reason', 'nextTry', 'never', 'policy', 'tries', 'retryAt', 'rounds',
+       'dying')
   if reason then call('HSET', k, 'state', 'failed', 'reason', reason, 'never', '1') end
   if reason or call('EXISTS', k) == 1 then keep(e.hash, false) end
   return wake(e.hash)
 end
 
--- The entries that show an object, as far as gc has to know them; what only seems to is taken out. nil: more than one call may look at.
+-- The entries that show an object, as far as gc has to know them; what only seems to is taken out. nil: more than one
+-- call may look at.
 local function entries_of(sha)
   local k, entries = key('urls:', sha), {}
   if call('SCARD', k) > p.max_urls then return nil end
