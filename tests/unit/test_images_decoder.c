@@ -23,7 +23,7 @@ static int open_pool(void **state)
     (void)state;
     df_profile("RGB ", icc_rgb, sizeof icc_rgb);
     df_profile("GRAY", icc_grey, sizeof icc_grey);
-    pool = dr_open(NULL, 1, 5000, 20000);
+    pool = dr_open(NULL, 1, 5000, 80000);
     return 0;
 }
 

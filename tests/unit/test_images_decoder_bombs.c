@@ -175,7 +175,7 @@ static void scan_bomb(int side, int n, struct nm_buf *out)
 static void scans__are_counted_while_they_are_read(void **state)
 {
     (void)state;
-    struct im_decoders *pool = dr_open(NULL, 1, 5000, 20000);
+    struct im_decoders *pool = dr_open(NULL, 1, 5000, 80000);
     struct nm_buf file = {0};
     scan_bomb(600, 95, &file); /* with the other five of a grey picture: 100 */
     assert_int_equal(run(pool, IM_JPEG, 600, 600, 100, &file).reason, IM_NONE);
@@ -192,7 +192,7 @@ static void scans__are_counted_while_they_are_read(void **state)
 static void scans__without_a_cap_end_at_the_cpu_limit(void **state)
 {
     (void)state;
-    struct im_decoders *pool = dr_open(NULL, 1, 1000, 20000);
+    struct im_decoders *pool = dr_open(NULL, 1, 1000, 80000);
     struct nm_buf file = {0}, good = {0};
     scan_bomb(4000, 20000, &file);
     struct im_decoded got = run(pool, IM_JPEG, 4000, 4000, INT32_MAX, &file);
@@ -245,7 +245,7 @@ static void chunks__of_text_are_not_inflated_and_profiles_only_so_far(void **sta
     memcpy(icc + 36, "acsp", 4);
     memcpy(icc + 68, "\0\0\xf6\xd6\0\1\0\0\0\0\xd3\x2d", 12);
     for (int kind = 0; kind < 3; kind++) {
-        struct im_decoders *pool = dr_open(NULL, 1, 5000, 20000);
+        struct im_decoders *pool = dr_open(NULL, 1, 5000, 80000);
         struct nm_buf chunks = {0}, file = {0};
         for (int i = 0; kind == 0 && i < 40; i++) /* each below what libpng would take */
             add_inflating(&chunks, "zTXt", "Comment\0", 9, icc, 0, MANY / 16);
@@ -305,7 +305,7 @@ static void mutations__never_harm_the_pool(void **state)
 {
     (void)state;
     static const enum im_type types[] = {IM_JPEG, IM_JPEG, IM_PNG, IM_PNG, IM_GIF, IM_GIF, IM_WEBP, IM_WEBP};
-    struct im_decoders *pool = dr_open(NULL, 1, 5000, 20000);
+    struct im_decoders *pool = dr_open(NULL, 1, 5000, 80000);
     const char *more = getenv("NM_MUTATIONS"); /* of each file; 10,000 take some minutes */
     int n = more ? (int)strtol(more, NULL, 10) : 250, count[IM_N_REASONS] = {0};
     seed = 20310412;

@@ -17,7 +17,7 @@ static struct im_decoders *pool;
 static int open_pool(void **state)
 {
     (void)state;
-    pool = dr_open(NULL, 1, 5000, 20000);
+    pool = dr_open(NULL, 1, 5000, 80000);
     return 0;
 }
 

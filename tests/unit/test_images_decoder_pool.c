@@ -110,7 +110,7 @@ static void sandbox__forbidden_calls_kill_the_process(void **state)
 {
     (void)state;
     int files = open_files();
-    struct im_decoders *pool = dr_open("--hooked", 1, 5000, 20000);
+    struct im_decoders *pool = dr_open("--hooked", 1, 5000, 80000);
     for (int what = DR_SOCKET; what < DR_CRASH; what++)
         expect_killed(pool, (enum dr_deed)what, "seccomp");
     expect_killed(pool, DR_FORGE_FILES, "seccomp"); /* sendmsg() */
@@ -123,7 +123,7 @@ static void forged__replies_are_refused(void **state)
 {
     (void)state;
     int files = open_files();
-    struct im_decoders *pool = dr_open("--hooked", 1, 5000, 20000);
+    struct im_decoders *pool = dr_open("--hooked", 1, 5000, 80000);
     for (int what = DR_FORGE_MAGIC; what < DR_FORGE_FILES; what++)
         expect_killed(pool, (enum dr_deed)what, what == DR_FORGE_LONG ? NULL : "forged reply");
     assert_int_equal(im_decoders_stats(pool).forged, DR_FORGE_FILES - DR_FORGE_MAGIC - 1);
@@ -134,7 +134,7 @@ static void forged__a_second_reply_ends_the_process_but_not_the_next_job(void **
 {
     (void)state;
     int files = open_files();
-    struct im_decoders *pool = dr_open("--hooked", 1, 5000, 20000);
+    struct im_decoders *pool = dr_open("--hooked", 1, 5000, 80000);
     struct im_decoder_job job = deed(DR_REPLY_TWICE);
     assert_int_equal(dr_run(pool, &job).reason, IM_NONE);
     if (im_decoders_stats(pool).forged == 0)
@@ -148,7 +148,7 @@ static void crash__fails_its_own_job_only(void **state)
 {
     (void)state;
     int files = open_files();
-    struct im_decoders *pool = dr_open("--hooked", 1, 5000, 20000);
+    struct im_decoders *pool = dr_open("--hooked", 1, 5000, 80000);
     expect_killed(pool, DR_CRASH, NULL); /* a sanitizer turns the signal into an exit */
     expect_killed(pool, DR_LEAVE, "exit");
     close_clean(pool, files);
@@ -158,7 +158,7 @@ static void cpu__limit_kills_and_counts_from_each_job_anew(void **state)
 {
     (void)state;
     int files = open_files();
-    struct im_decoders *pool = dr_open("--hooked", 1, 1000, 80000); /* a busy machine may take long for a second of CPU */
+    struct im_decoders *pool = dr_open("--hooked", 1, 1000, 80000);
     struct im_decoder_job job = deed(DR_SPIN);
     struct im_decoded got = dr_run(pool, &job);
     assert_int_equal(got.reason, IM_decode_killed);
@@ -195,7 +195,7 @@ static void kill9__in_every_state(void **state)
 {
     (void)state;
     int files = open_files();
-    struct im_decoders *pool = dr_open("--hooked", 1, 5000, 20000);
+    struct im_decoders *pool = dr_open("--hooked", 1, 5000, 80000);
     (void)kill(only_pid(pool), SIGKILL); /* while it starts */
     assert_int_equal(dr_run(pool, &small).reason, IM_NONE);
     (void)kill(only_pid(pool), SIGKILL); /* idle, and the pool does not know yet: the job must not be lost */
@@ -217,7 +217,7 @@ static void idle__death_is_noticed_without_a_job(void **state)
 {
     (void)state;
     int files = open_files();
-    struct im_decoders *pool = dr_open(NULL, 1, 5000, 20000);
+    struct im_decoders *pool = dr_open(NULL, 1, 5000, 80000);
     dr_wait_idle(pool, 1);
     pid_t pid = only_pid(pool);
     (void)kill(pid, SIGKILL);
@@ -232,7 +232,7 @@ static void submit__as_many_jobs_as_processes(void **state)
 {
     (void)state;
     int files = open_files();
-    struct im_decoders *pool = dr_open("--hooked", 3, 5000, 20000);
+    struct im_decoders *pool = dr_open("--hooked", 3, 5000, 80000);
     struct im_decoder_job job = deed(DR_HANG);
     struct nm_error err = {0};
     dr_wait_idle(pool, 3);
@@ -246,7 +246,7 @@ static void submit__as_many_jobs_as_processes(void **state)
 static void submit__a_result_waits_until_it_is_taken(void **state)
 {
     (void)state;
-    struct im_decoders *pool = dr_open(NULL, 1, 5000, 20000);
+    struct im_decoders *pool = dr_open(NULL, 1, 5000, 80000);
     struct im_decoder_job job = small;
     struct im_decoded got;
     int mark = 7;
@@ -266,7 +266,7 @@ static void submit__a_result_waits_until_it_is_taken(void **state)
 static void submit__what_no_decoder_accepts(void **state)
 {
     (void)state;
-    struct im_decoders *pool = dr_open(NULL, 1, 5000, 20000);
+    struct im_decoders *pool = dr_open(NULL, 1, 5000, 80000);
     dr_wait_idle(pool, 1);
     for (int i = 0; i < 16; i++) {
         struct im_decoder_job job = small;
@@ -301,7 +301,7 @@ static void recycle__after_a_thousand_jobs(void **state)
 {
     (void)state;
     int files = open_files();
-    struct im_decoders *pool = dr_open(NULL, 1, 5000, 20000);
+    struct im_decoders *pool = dr_open(NULL, 1, 5000, 80000);
     dr_wait_idle(pool, 1);
     pid_t first = only_pid(pool);
     long early_kb = 0, late_kb = 0;
@@ -326,7 +326,7 @@ static void start__failures_back_off_and_are_told(void **state)
     static const char *const arguments[] = {"--lame", "--rude"};
     for (size_t i = 0; i < 2; i++) {
         int files = open_files();
-        struct im_decoders *pool = dr_open(arguments[i], 1, 5000, 20000);
+        struct im_decoders *pool = dr_open(arguments[i], 1, 5000, 80000);
         struct nm_error err = {0};
         int64_t now_ms = nm_boottime_ms(), start_ms = now_ms;
         while (im_decoders_check(pool, &err) == NM_OK) {
