@@ -194,3 +194,33 @@ def test_real_titles(reference):
     for articles in (alone, followed):
         ids = [rows[n]["id"] for n, _, _ in differences(reference, articles)]
         assert not ids, f"{len(ids)} titles differ, the first: {ids[:10]}"
+
+
+def known_state(reference, rng, articles):
+    """A linker that has seen some of the terms of these articles in some stories, and the same for dump_terms."""
+    linker, stories = reference.Linker(), rng.randrange(1, 100_000)
+    terms = {term for article in articles for term in reference.Linker().weights(article)[0]}
+    for term in rng.sample(sorted(terms), len(terms) * 2 // 3):
+        linker.df[term] = rng.choice((1, 2, rng.randrange(1, 50), rng.randrange(1, stories + 1)))
+        linker.hi[term] = rng.randrange(linker.df[term] + 1)
+        linker.lo[term] = rng.randrange(linker.df[term] - linker.hi[term] + 1)
+    linker.stories = stories
+    options = [linker.p[name] for name in ("N0", "pidf", "cap", "ex")]
+    counts = {term: [linker.df[term], linker.hi[term], linker.lo[term]] for term in linker.df}
+    return linker, {"options": options, "stories": stories, "counts": counts}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_weights_of_a_known_state(seed, reference):
+    rng = random.Random(f"{SEED} {seed}")
+    articles = [{"locale": locale, "title": title, "excerpt": excerpt} for locale, title, excerpt in INVENTED]
+    linker, state = known_state(reference, rng, articles)
+    ours = actual([article | {"state": state} for article in articles])
+    n = 0
+    for article, rows in zip(articles, ours):
+        weights, _ = linker.weights(article)
+        assert [row[0] for row in rows] == list(weights)
+        for term, _excerpt, _sighting, _weak, weight in rows:
+            assert abs(weight - weights[term]) < 1e-6, ascii((term, weight, weights[term], state["counts"].get(term)))
+            n += term in state["counts"]
+    assert n > 100, "most terms were known"

@@ -1,20 +1,42 @@
-/* dump_terms.c - prints the terms of articles, for comparisons with another implementation.
+/* dump_terms.c - prints the terms of articles and what they weigh, for comparisons with another implementation.
  *
  *   dump_terms [TITLE_TERMS EXCERPT_TERMS] < articles      40 and 24
  *
- * One JSON object {title, excerpt?, locale?} a line; for each a line of [text, excerpt, sighting, weak], where sighting
- * is 0 unknown, 1 lower case, 2 capital. Exit code 1 when a line is not such an object, 2 for a usage error. */
+ * One JSON object {title, excerpt?, locale?, state?} a line; for each a line of [text, excerpt, sighting, weak], where
+ * sighting is 0 unknown, 1 lower case, 2 capital. state: {"options": [priorStories, rarityExponent, nameSpan,
+ * excerptWeight], "stories": n, "counts": {term: [stories with it, of those in capitals, not]}}; with it each term has
+ * a fifth member, its weight. Exit code 1 when a line is not such an object, 2 for a usage error. */
 #define _GNU_SOURCE /* getline */
-#include "newsmill/terms.h"
+#include "related/related.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <yyjson.h>
 
-static bool print_terms(const struct nm_term *terms, size_t n)
+static void weigh(yyjson_val *state, const struct nm_term *terms, size_t n, double *weight)
+{
+    yyjson_val *options = yyjson_obj_get(state, "options"), *counts = yyjson_obj_get(state, "counts");
+    struct rl_options o = {.prior_stories = yyjson_get_num(yyjson_arr_get(options, 0)),
+                           .rarity_exponent = yyjson_get_num(yyjson_arr_get(options, 1)),
+                           .name_span = yyjson_get_num(yyjson_arr_get(options, 2)),
+                           .excerpt_weight = yyjson_get_num(yyjson_arr_get(options, 3))};
+    struct rl_counts count[RL_TERMS] = {0};
+    for (size_t i = 0; i < n; i++) {
+        yyjson_val *known = yyjson_obj_getn(counts, terms[i].text, terms[i].len);
+        count[i] = (struct rl_counts){.df = yyjson_get_sint(yyjson_arr_get(known, 0)),
+                                      .capital = yyjson_get_sint(yyjson_arr_get(known, 1)),
+                                      .lower = yyjson_get_sint(yyjson_arr_get(known, 2))};
+    }
+    (void)rl_weigh(&o, terms, count, n, yyjson_get_sint(yyjson_obj_get(state, "stories")), weight);
+}
+
+static bool print_terms(const struct nm_term *terms, size_t n, yyjson_val *state)
 {
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     yyjson_mut_val *all = yyjson_mut_arr(doc);
+    double weight[RL_TERMS];
+    if (state)
+        weigh(state, terms, n, weight);
     yyjson_mut_doc_set_root(doc, all);
     for (size_t i = 0; i < n; i++) {
         yyjson_mut_val *term = yyjson_mut_arr_add_arr(doc, all);
@@ -22,6 +44,8 @@ static bool print_terms(const struct nm_term *terms, size_t n)
         yyjson_mut_arr_add_bool(doc, term, terms[i].excerpt);
         yyjson_mut_arr_add_int(doc, term, terms[i].sighting);
         yyjson_mut_arr_add_bool(doc, term, terms[i].weak);
+        if (state)
+            yyjson_mut_arr_add_real(doc, term, weight[i]);
     }
     char *line = yyjson_mut_write(doc, 0, NULL); /* NULL: a term is not UTF-8 */
     bool done = line && puts(line) >= 0;
@@ -44,7 +68,7 @@ static bool dump(struct nm_terms *text, struct nm_arena *arena, const char *line
     size_t n;
     nm_arena_reset(arena);
     bool done = yyjson_is_str(title) && nm_terms_analyse(text, &source, arena, &terms, &n, NULL) == NM_OK &&
-                print_terms(terms, n);
+                print_terms(terms, n, yyjson_obj_get(root, "state"));
     yyjson_doc_free(doc);
     return done;
 }
