@@ -209,7 +209,8 @@ static void s3_close(struct im_store *store)
     if (s3->curl_ready)
         curl_global_cleanup();
     nm_buf_clear(&s3->answer.body);
-    explicit_bzero(&s3->s3, sizeof s3->s3);
+    explicit_bzero(s3->s3.access, sizeof s3->s3.access);
+    explicit_bzero(s3->s3.secret, sizeof s3->s3.secret);
     free(s3);
 }
 

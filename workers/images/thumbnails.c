@@ -159,7 +159,8 @@ static void finish_row(const struct im_thumbs *set, struct im_scaled *made)
         uint64_t divisor = weight;
         if (alpha && c < (size_t)channels - 1)
             divisor = made->sums[i - c + (size_t)channels - 1];
-        out[i] = divisor ? (uint8_t)((made->sums[i] + divisor / 2) / divisor) : 0;
+        uint64_t average = divisor ? (made->sums[i] + divisor / 2) / divisor : 0;
+        out[i] = (uint8_t)average;
     }
     memset(made->sums, 0, n * sizeof *made->sums);
     made->row++;
