@@ -127,6 +127,8 @@ def test_a_damaged_body_is_refused_by_the_server(driver, wire):
 
 def test_two_workers_with_the_same_bytes_make_one_object(driver):
     pair, answers = [driver(), driver()], [[], []]
+    for one in pair:  # both are open: this server answers 500 to a list while somebody puts
+        one.ask("list", "o", 1)
 
     def put_all(one, out):
         out += [one.ask("put", seed, 3000) for seed in range(20)]

@@ -267,9 +267,10 @@ def test_mistakes_in_secret_options_do_not_show_them(space):
 
 
 def commands_in_the_sources():
-    """Those of Lua scripts, and those that follow nm_pipe_command() or stand in announce.c's COMMAND()."""
+    """Those of Lua scripts, and those that follow nm_pipe_command() or stand in announce.c's COMMAND(); of what is a program."""
     found = set()
-    for path in [*(ROOT / "common").glob("*.c"), *(ROOT / "workers").glob("*/*.c"), *(ROOT / "workers").glob("*/*.lua")]:
+    folders = [ROOT / "common", *(path.parent for path in (ROOT / "workers").glob("*/main.c"))]
+    for path in (path for folder in folders for path in folder.iterdir() if path.suffix in (".c", ".lua")):
         text = path.read_text()
         found |= set(re.findall(r"\bp?call\('([A-Za-z]+)'", text))
         found |= set(re.findall(r'nm_pipe_command\([^;]*;\s*nm_pipe_(?:str|arg)\([^,]+, "([A-Z]+)"', text))
