@@ -305,9 +305,9 @@ def test_many_signals_end_in_the_heat_that_arithmetic_gives(instances, new_names
     team = [workers.start("heat", ns.config, "--set", "runtime.batchItems=50") for _ in range(instances)]
     sent = list(signals(instances, 6000, n_articles, now))
     for part in range(parts):
+        before = ns.committed(ns.group("heat"), "signals")
         ns.produce("signals", sent[part::parts], timeout_s=30)
         if instances > 1:
-            before = ns.committed(ns.group("heat"), "signals")
             until(lambda: ns.committed(ns.group("heat"), "signals") != before, 60, "something was committed")
             victim = rng.randrange(instances)
             team[victim].kill()

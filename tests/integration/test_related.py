@@ -171,9 +171,8 @@ def test_killed_at_any_moment_the_state_is_sound(seed, space, workers):
     messages = random_history(100 + seed, n_articles=60, n_events=1500)
     team = [workers.start("related", space.config, "--set", "runtime.batchItems=8") for _ in range(2)]
     for part in range(15):
+        victim, before = rng.randrange(2), space.committed(space.group("related"), "normalized")
         put(space, messages[part * 100:part * 100 + 100])
-        victim = rng.randrange(2)
-        before = space.committed(space.group("related"), "normalized")
         until(lambda: space.committed(space.group("related"), "normalized") != before, 40, "something was committed")
         team[victim].kill()
         team[victim] = workers.start("related", space.config, "--set", "runtime.batchItems=8")
@@ -202,9 +201,8 @@ def test_redis_put_back_under_living_workers(seed, kafka, own_redis, workers, tm
     put(space, messages[:100])
     until(lambda: all(space.wm(space.group("related"), "normalized").values()), 40, "every partition has a position")
     for part in range(1, 15):
-        snapshot = own_redis.snapshot()
+        snapshot, before = own_redis.snapshot(), space.committed(space.group("related"), "normalized")
         put(space, messages[part * 100:part * 100 + 100])
-        before = space.committed(space.group("related"), "normalized")
         until(lambda: space.committed(space.group("related"), "normalized") != before, 40, "something was committed")
         if rng.random() < 0.3:
             settle(space)
