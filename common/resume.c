@@ -161,9 +161,8 @@ static void begin_at(struct nm_runtime *rt, struct nm_partition *part, const str
     part->has_wm = facts->has_wm;
     part->wm = facts->wm;
     part->make_wm = !facts->has_wm || resume->gap;
-    int64_t generation = facts->has_wm ? facts->wm.generation + resume->recreated : 0;
     if (part->make_wm)
-        part->wm = fresh_wm(resume->start, generation);
+        part->wm = fresh_wm(resume->start, facts->has_wm ? facts->wm.generation + resume->recreated : 0);
     part->event_ms = part->wm.event_ms;
     part->progress_ms = nm_boottime_ms();
     part->behind_until = facts->has_wm ? facts->end : 0;
