@@ -36,7 +36,8 @@ static enum nm_status pump(struct nm_runtime *rt, bool *idle, struct nm_error *e
     if (status == NM_OK)
         status = nm_positions_advance(rt, idle, err);
     *idle = *idle && rt->n_works == 0;
-    return status;
+    nm_observe_phase(rt, NM_PHASE_BESIDE);
+    return status == NM_OK ? nm_beside_turn(rt, true, idle, err) : status;
 }
 
 static int64_t least(int64_t a, int64_t b)
@@ -48,19 +49,20 @@ static int64_t least(int64_t a, int64_t b)
 static void wait_for_something(struct nm_runtime *rt, int64_t until_ms)
 {
     int64_t left_ms = least(until_ms - nm_boottime_ms(), NM_POLL_MS);
-    struct pollfd fd[2] = {{.fd = rt->wake_fd, .events = POLLIN}, {.fd = -1}};
+    struct pollfd fd[2 + NM_BESIDE_FDS] = {{.fd = rt->wake_fd, .events = POLLIN}, {.fd = -1}};
     if (nm_redis_alive(rt->redis) && nm_redis_in_flight(rt->redis)) {
         fd[1].fd = nm_redis_fd(rt->redis);
         fd[1].events = (short)(POLLIN | (nm_redis_wants_write(rt->redis) ? POLLOUT : 0));
     }
+    size_t n_fds = 2 + nm_beside_fds(rt, fd + 2);
     nm_observe_phase(rt, NM_PHASE_IDLE);
-    if (left_ms > 0 && poll(fd, 2, (int)left_ms) > 0 && (fd[0].revents & POLLIN)) {
+    if (left_ms > 0 && poll(fd, n_fds, (int)left_ms) > 0 && (fd[0].revents & POLLIN)) {
         uint64_t n;
         (void)!read(rt->wake_fd, &n, sizeof n);
     }
 }
 
-enum nm_status nm_drain(struct nm_runtime *rt, int64_t ms, struct nm_error *err)
+static enum nm_status drain(struct nm_runtime *rt, int64_t ms, struct nm_error *err)
 {
     int64_t until_ms = nm_boottime_ms() + ms;
     struct nm_work *filling = nm_work_filling(rt);
@@ -77,8 +79,16 @@ enum nm_status nm_drain(struct nm_runtime *rt, int64_t ms, struct nm_error *err)
         if (rt->producer && rd_kafka_outq_len(rt->producer))
             (void)rd_kafka_flush(rt->producer, FLUSH_MS);
         else
-            wait_for_something(rt, until_ms);
+            wait_for_something(rt, least(until_ms, nm_beside_deadline_ms(rt)));
     }
+}
+
+enum nm_status nm_drain(struct nm_runtime *rt, int64_t ms, struct nm_error *err)
+{
+    rt->draining = true;
+    enum nm_status status = drain(rt, ms, err);
+    rt->draining = false;
+    return status;
 }
 
 /* What is in flight only looks (at sets, the group, wm) or announces: its answers cost less than another connection.
@@ -107,6 +117,7 @@ void nm_drop_all(struct nm_runtime *rt)
         rt->redis = NULL;
     }
     rt->wm_waiting = rt->wm_looks = rt->peers.waiting = rt->observer.waiting = false;
+    nm_beside_drop(rt);
     nm_sets_reset(rt);
     nm_assignment_drop(rt);
 }
@@ -124,6 +135,8 @@ static enum nm_status idle(struct nm_runtime *rt, int64_t ms, struct nm_error *e
             break;
         bool got;
         status = nm_poll_idle(rt, (int)least(left_ms, NM_POLL_MS), &got, err);
+        if (status == NM_OK)
+            status = nm_beside_turn(rt, false, &got, err);
         if (status == NM_OK)
             status = nm_observe_tick(rt, err);
     }
@@ -219,6 +232,7 @@ static enum nm_status verify(struct nm_runtime *rt, struct nm_error *err)
 static int64_t next_timer_ms(const struct nm_runtime *rt)
 {
     int64_t at_ms = least(nm_fill_deadline_ms(rt), least(nm_sets_deadline_ms(rt), nm_group_deadline_ms(rt)));
+    at_ms = least(at_ms, nm_beside_deadline_ms(rt));
     return nm_redis_in_flight(rt->redis) ? least(at_ms, nm_redis_deadline_ms(rt->redis)) : at_ms;
 }
 

@@ -214,6 +214,7 @@ static void close_runtime(struct nm_runtime *rt)
         rd_kafka_topic_partition_list_destroy(rt->rebalance_list);
     nm_works_close(rt);
     nm_group_close(rt);
+    nm_beside_close(rt);
     for (size_t i = 0; i < rt->n_parts; i++)
         nm_breaker_clear(&rt->part[i].breaker);
     free(rt->scripts);

@@ -13,6 +13,7 @@
  *   deadletter.c     what a dead letter carries
  *   position.c       how far each partition is finished: wm, then Kafka's commit
  *   sets.c           due sets and out sets of the partitions that are ours
+ *   beside.c         turns of what a worker does beside its batches
  *   assignment.c     rebalances: taking partitions and giving them back
  *   resume.c         where each partition is taken up
  *   group.c          how far the whole group is
@@ -29,6 +30,7 @@
 #include "newsmill/worker.h"
 #include "observe.h"
 
+#include <poll.h>
 #include <signal.h>
 
 #define NM_MAX_WORKS 8 /* batches on their way at once; what they may hold is bounded by runtime.inFlight* */
@@ -187,6 +189,9 @@ struct nm_runtime {
     struct nm_pipe set_pipe; /* the look into the sets that is in flight */
     int64_t set_at_ms;       /* next look */
 
+    struct nm_pipe beside_pipe[2]; /* of the worker's beside: one is appended to, or in flight, the other is read */
+    unsigned beside_asked;         /* index of the one that was asked last */
+
     uint64_t redis_connects, begun_connects; /* connections made; at the last beginning */
     struct nm_observer observer;
 
@@ -203,6 +208,8 @@ struct nm_runtime {
     bool rebalance_lost;
     bool wm_waiting, wm_looks;
     bool set_waiting, set_more;
+    bool beside_waiting; /* beside_pipe[beside_asked] is in flight, or its replies were not given yet */
+    bool draining;
     bool kafka_down; /* the client said that no broker answers */
 };
 
@@ -284,6 +291,15 @@ void nm_sets_reset(struct nm_runtime *rt); /* look again at once */
 /* Appends to the work's pipe what takes its finished members out. */
 void nm_sets_clear(struct nm_runtime *rt, struct nm_work *work);
 int64_t nm_sets_deadline_ms(const struct nm_runtime *rt);
+
+/* beside.c; each is harmless where the worker has none */
+/* redis: its pipe may be used now. *idle is cleared while something has to be waited for before a drain ends. */
+NM_MUST_USE enum nm_status nm_beside_turn(struct nm_runtime *rt, bool redis, bool *idle, struct nm_error *err);
+size_t nm_beside_fds(struct nm_runtime *rt, struct pollfd *out);
+int64_t nm_beside_deadline_ms(const struct nm_runtime *rt);
+size_t nm_beside_room(const struct nm_runtime *rt); /* for members of sets */
+void nm_beside_drop(struct nm_runtime *rt);         /* the connection to Redis is gone, or nothing is in flight on it */
+void nm_beside_close(struct nm_runtime *rt);
 
 /* assignment.c */
 void nm_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t event, rd_kafka_topic_partition_list_t *list, void *opaque);

@@ -119,7 +119,7 @@ static const char *const dependency_words[NM_N_DEPENDENCIES] = {
 static const char *const phase_words[NM_N_PHASES] = {
     [NM_PHASE_POLL] = "poll",       [NM_PHASE_PROCESS] = "process", [NM_PHASE_REDIS] = "redis",
     [NM_PHASE_PRODUCE] = "produce", [NM_PHASE_ACK] = "ack",         [NM_PHASE_COMMIT] = "commit",
-    [NM_PHASE_IDLE] = "idle"};
+    [NM_PHASE_BESIDE] = "beside",   [NM_PHASE_IDLE] = "idle"};
 
 static void init_streams(struct nm_runtime_metrics *rm, const struct nm_worker *worker)
 {

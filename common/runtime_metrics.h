@@ -17,6 +17,7 @@ enum nm_phase {
     NM_PHASE_PRODUCE,
     NM_PHASE_ACK,
     NM_PHASE_COMMIT,
+    NM_PHASE_BESIDE,
     NM_PHASE_IDLE,
     NM_N_PHASES
 };

@@ -54,13 +54,20 @@ static bool has_room(const struct nm_runtime *rt)
 /* What was found waits for room, and the next look for its end: both wake the loop. */
 int64_t nm_sets_deadline_ms(const struct nm_runtime *rt)
 {
-    bool may_look = rt->worker->n_sets && rt->resolved && !rt->set_waiting && !on_its_way(rt);
+    bool may_look = rt->worker->n_sets && rt->resolved && !rt->set_waiting && !on_its_way(rt) && nm_beside_room(rt);
     return may_look ? rt->set_at_ms : INT64_MAX;
 }
 
 static bool has_sets(const struct nm_partition *part)
 {
     return part->input == 0 && !part->held;
+}
+
+/* Of one batch. */
+static size_t most_members(const struct nm_runtime *rt)
+{
+    size_t most = (size_t)rt->settings.runtime.batch_items, room = nm_beside_room(rt);
+    return room < most ? room : most;
 }
 
 /* The replies about set s of a partition come in the order of the questions, two each: what is due, how many there
@@ -92,7 +99,7 @@ static enum nm_status ask(struct nm_runtime *rt, struct nm_error *err)
             nm_set_key(&rt->settings, &rt->worker->sets[s], rt->part[i].id, key, sizeof key);
             (void)nm_pipe_script(&rt->set_pipe, &nm_set_due_script, 1, 3);
             nm_pipe_str(&rt->set_pipe, key);
-            nm_pipe_int(&rt->set_pipe, rt->settings.runtime.batch_items);
+            nm_pipe_int(&rt->set_pipe, (long long)most_members(rt));
             nm_pipe_str(&rt->set_pipe, rt->worker->sets[s].timed ? "1" : "0");
             nm_pipe_int(&rt->set_pipe, rt->worker->sets[s].grace_ms);
             (void)nm_pipe_command(&rt->set_pipe, 2);
@@ -136,7 +143,7 @@ static void add_member(struct nm_runtime *rt, struct nm_work *work, const struct
 static void add_members(struct nm_runtime *rt, struct nm_work *work, const struct nm_partition *part,
                         const struct nm_set *set, const struct nm_reply *reply)
 {
-    size_t most = (size_t)rt->settings.runtime.batch_items;
+    size_t most = most_members(rt);
     for (size_t k = 0; k + 1 < reply->len; k += 2) {
         if (work->batch.n_items == most) {
             rt->set_more = true;
@@ -170,7 +177,7 @@ enum nm_status nm_sets_advance(struct nm_runtime *rt, struct nm_error *err)
         return NM_OK;
     if (rt->set_waiting)
         return nm_pipe_done(&rt->set_pipe) ? take(rt, err) : NM_OK;
-    if (on_its_way(rt) || (nm_boottime_ms() < rt->set_at_ms && !rt->set_more))
+    if (on_its_way(rt) || (nm_boottime_ms() < rt->set_at_ms && !rt->set_more) || !nm_beside_room(rt))
         return NM_OK;
     return ask(rt, err);
 }

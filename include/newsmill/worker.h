@@ -121,6 +121,30 @@ struct nm_input {
     enum nm_when { NM_ALWAYS, NM_AFTER_LOSS, NM_AFTER_ROLLBACK } when;
 };
 
+/* Work beside the batches, for a worker that waits for others than Kafka and Redis: transfers, processes, a thread. The
+ * loop polls its descriptors and gives it turns; what it learns reaches articles through Redis and a set. Nothing here
+ * blocks. A drop of the batches (rebalance, failure) does not touch it. */
+struct nm_turn {
+    struct nm_pipe *pipe;          /* for commands; NULL: the last are not answered yet, or Redis is not there */
+    const struct nm_pipe *replies; /* to what an earlier turn appended, in this turn only; NULL: none          */
+    bool stopping;                 /* the process ends: begin nothing, give back what others may take up       */
+    bool idle;                     /* out, where it is stopping: nothing is left to wait for                   */
+};
+enum { NM_BESIDE_FDS = 80 };
+struct pollfd;
+struct nm_beside {
+    /* Moves everything as far as it goes without waiting. NM_OK, or NM_CONFIG or NM_FATAL to stop. */
+    enum nm_status (*turn)(void *ctx, struct nm_turn *turn, struct nm_error *err);
+    /* What to poll for, at most `max` entries; returns how many. */
+    size_t (*fds)(void *ctx, struct pollfd *out, size_t max);
+    /* Boot time of the next turn whatever poll() says; INT64_MAX: none. */
+    int64_t (*due_ms)(const void *ctx);
+    /* How many members of sets may come now; 0: the sets are not looked into. */
+    size_t (*room)(const void *ctx);
+    /* The commands of an earlier turn are not answered: any of them may have been applied, or lost. */
+    void (*dropped)(void *ctx);
+};
+
 /* What enters from outside, so that tests can put something else there. */
 struct nm_deps {
     const struct nm_settings *settings;
@@ -156,7 +180,8 @@ struct nm_worker {
     enum nm_status (*process)(void *ctx, struct nm_batch *batch, struct nm_error *err);
     /* The same after every delivery report; may be NULL. Also called when the partitions were lost meanwhile. */
     enum nm_status (*reported)(void *ctx, struct nm_batch *batch, struct nm_error *err);
-    void (*fini)(void *ctx); /* also after a failed init(); may be NULL */
+    const struct nm_beside *beside; /* NULL: nothing */
+    void (*fini)(void *ctx);        /* also after a failed init(); may be NULL */
 };
 
 /* The whole program of a worker: command line, option file, run until a signal. Returns the exit code: 0 drained, 1
