@@ -36,7 +36,8 @@ struct nm_lists {
 enum nm_opt_type {
     NM_OPT_STR,     /* char *                                                          */
     NM_OPT_SECRET,  /* char *; printed as ***                                          */
-    NM_OPT_PATH,    /* char *; relative paths are relative to the folder of the file   */
+    NM_OPT_PATH,    /* char *; relative paths are relative to the folder of the file; a folder where the name ends with
+                       path or Path, else a file that is read                          */
     NM_OPT_INT,     /* long long, min..max                                             */
     NM_OPT_REAL,    /* double, min..max; written as digits with at most one point      */
     NM_OPT_BOOL,    /* bool                                                            */

@@ -520,9 +520,19 @@ def test_check_opens_the_files_that_are_named(ns):
     assert "1 problem in" in done.stderr
 
 
+def test_check_knows_folders_which_a_worker_makes(ns, tmp_path):
+    folder = ["check", "-c", ns.config, "--set"]
+    tool(*folder, f"images.store.path={tmp_path}", check=True)
+    tool(*folder, f"images.store.path={tmp_path}/none", check=True)
+    done = tool(*folder, f"images.store.path={ns.config}")
+    assert done.returncode == 3 and f"images.store.path: {ns.config} cannot be used: it is no folder" in done.stdout
+
+
 def test_check_sees_what_belongs_together(ns):
     done = tool("check", "-c", ns.config, "--set", "streams.facets.partitions=9")
     assert done.returncode == 3 and "need the same number" in done.stdout
+    done = tool("check", "-c", ns.config, "--set", "images.testAllow=127.0.0.1:18081")
+    assert done.returncode == 3 and "set images.mode: test" in done.stdout
 
 
 def test_options_lists_every_option_of_every_program():

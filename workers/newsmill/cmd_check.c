@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -77,7 +78,8 @@ static void find_source(struct nm_config *config, const char *name, struct nm_bu
     free(text);
 }
 
-static void check_file(struct check *check, struct nm_config *config, const struct nm_option *option, const char *path)
+/* What is wrong with a file that will be read; NULL: nothing. */
+static const char *fault_of_file(const char *path)
 {
     struct stat facts = {0};
     const char *why = NULL;
@@ -87,16 +89,35 @@ static void check_file(struct check *check, struct nm_config *config, const stru
         why = strerror(errno);
     else if (S_ISDIR(facts.st_mode))
         why = "it is a folder";
+    if (fd >= 0)
+        (void)close(fd);
+    return why;
+}
+
+/* The same of a folder. It may be missing: a worker makes it, or is on another machine. */
+static const char *fault_of_folder(const char *path)
+{
+    struct stat facts = {0};
+
+    if (stat(path, &facts))
+        return errno == ENOENT ? NULL : strerror(errno);
+    return S_ISDIR(facts.st_mode) ? NULL : "it is no folder";
+}
+
+static void check_path(struct check *check, struct nm_config *config, const struct nm_option *option, const char *path)
+{
+    size_t len = strlen(option->name);
+    bool folder = len > 4 && strcasecmp(option->name + len - 4, "path") == 0;
+    const char *why = folder ? fault_of_folder(path) : fault_of_file(path);
+
     if (why) {
         struct nm_buf source = {0}, msg = {0};
         find_source(config, option->name, &source);
-        nm_buf_addf(&msg, "%s: %s cannot be read: %s", option->name, path, why);
+        nm_buf_addf(&msg, "%s: %s cannot be %s: %s", option->name, path, folder ? "used" : "read", why);
         say(check, source.len ? nm_buf_str(&source) : check->path, nm_buf_str(&msg));
         nm_buf_clear(&source);
         nm_buf_clear(&msg);
     }
-    if (fd >= 0)
-        (void)close(fd);
 }
 
 static size_t size_of_values(const struct nm_option *options)
@@ -131,7 +152,7 @@ static enum nm_status check_table(struct check *check, struct nm_config *config,
             continue;
         memcpy(&path, (const char *)ctx + option->offset, sizeof path);
         if (path && *path)
-            check_file(check, config, option, path);
+            check_path(check, config, option, path);
     }
     struct nm_error why = {0};
     if (status == NM_OK && nm_options_check(options, ctx, &why) != NM_OK)
