@@ -11,7 +11,7 @@ from confluent_kafka.admin import NewTopic
 
 from support.articles import (article, count, log_lines, message, put, put_articles, put_many, refused, stop, titles,
                               wait_log)
-from support.namespace import STREAMS
+from support.namespace import STREAMS, await_leaders
 from support.servers import Redis, free_port
 from support.waiting import until
 from support.workers import run
@@ -28,12 +28,6 @@ def worked(ns, workers, n=10):
     put_many(ns, range(n), 1000)
     ns.wait_done("publish", "normalized")
     stop(worker)
-
-
-def n_partitions(admin, name):
-    """0 while the cluster does not know the topic."""
-    topics = admin.list_topics(timeout=10).topics
-    return len(topics[name].partitions) if name in topics else 0
 
 
 def wm_key(ns, partition=0):
@@ -55,13 +49,9 @@ def test_watermark_gone_though_offsets_are_committed(one, workers, redis):
 
 def test_watermark_beyond_the_end_a_recreated_stream(one, workers):
     worked(one, workers)
-    admin, name = one.kafka.admin(), one.topic["normalized"]
-    admin.delete_topics([name])[name].result(30)
-    until(lambda: name not in admin.list_topics(timeout=10).topics, 20, "the topic is gone")
-    admin.create_topics([NewTopic(name, 1, 1)])[name].result(30)
-    until(lambda: n_partitions(admin, name) == 1, 20, "the topic is there again")
+    one.recreate("normalized")
     put_many(one, range(5), 2000)
-    refused(workers.start("publish", one.config), "recreated", f"{name}/0")
+    refused(workers.start("publish", one.config), "recreated", f"{one.topic['normalized']}/0")
     assert count(one, "records") == 10
 
 
@@ -151,7 +141,7 @@ def test_topics_with_unequal_partition_counts(new_namespace, workers):
     name = ns.topic["records"]
     admin = ns.kafka.admin()
     admin.create_topics([NewTopic(name, 3, 1)])[name].result(30)
-    until(lambda: n_partitions(admin, name) == 3, 20, "the topic is there")
+    await_leaders(admin, [name], 3)
     refused(workers.start("publish", ns.config), "3", "2", name)
 
 

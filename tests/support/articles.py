@@ -117,7 +117,7 @@ def count(ns, stream):
 
 def wait_count(ns, stream, least, timeout_s=30):
     until(lambda: count(ns, stream) >= least, timeout_s,
-          lambda: f"{ns.topic[stream]} holds {least} messages, not {count(ns, stream)}")
+          lambda: f"{ns.topic[stream]} holds at least {least} messages: {count(ns, stream)}")
 
 
 def log_lines(worker, event=None):

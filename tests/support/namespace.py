@@ -11,7 +11,7 @@ import secrets
 
 import yaml
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import NewTopic
+from confluent_kafka.admin import NewTopic, OffsetSpec
 from redis.exceptions import RedisError
 
 from . import schemas
@@ -79,6 +79,27 @@ def stream_config(stream):
     return {"cleanup.policy": policy, "max.message.bytes": size, "retention.ms": "-1"}
 
 
+def await_leaders(admin, names, n_partitions):
+    """Until the broker knows the new topics and tells the end of each of their partitions. It tells of a topic before it leads it,
+    and answers "not leader" or "unknown epoch" meanwhile, which a worker that starts at once takes for a failure."""
+    asked = {TopicPartition(name, partition): OffsetSpec.latest() for name in names for partition in range(n_partitions)}
+    missing = {}
+
+    def led():
+        known = admin.list_topics(timeout=10).topics
+        missing.clear()
+        missing.update({name: "not known" for name in names
+                        if name not in known or len(known[name].partitions) != n_partitions})
+        for partition, future in admin.list_offsets(asked, request_timeout=10).items() if asked and not missing else ():
+            try:
+                future.result(20)
+            except KafkaException as error:
+                missing[f"{partition.topic}/{partition.partition}"] = error.args[0].str()
+        return not missing
+
+    until(led, 30, lambda: f"the broker leads every partition of the new topics: {missing}")
+
+
 class Namespace:
     def __init__(self, kafka, redis, folder, name=None, partitions=4, options=None, providers=None, topics=None,
                  streams=None):
@@ -91,7 +112,6 @@ class Namespace:
         self.topic = {stream: f"{self.name}.articles.{stream}" for stream in STREAMS}
         self.topic.update(streams or {})
         self._foreign = set((streams or {}).values())
-        self._created = []
         self.options = merged(OPTIONS, {
             "namespace": self.name,
             "kafka": {"brokers": kafka.brokers},
@@ -123,10 +143,7 @@ class Namespace:
         admin = self.kafka.admin()
         for future in admin.create_topics(new, operation_timeout=20).values():
             future.result(30)
-        self._created += [self.topic[stream] for stream in wanted]
-        until(lambda: all(name in (known := admin.list_topics(timeout=10).topics) and
-                          len(known[name].partitions) == self.partitions for name in self._created),
-              30, "the broker knows the new topics")
+        await_leaders(admin, [self.topic[stream] for stream in wanted], self.partitions)
         return self
 
     def recreate(self, stream):
@@ -135,8 +152,7 @@ class Namespace:
         admin.delete_topics([name])[name].result(30)
         until(lambda: name not in admin.list_topics(timeout=10).topics, 20, "the topic is gone")
         admin.create_topics([NewTopic(name, 1, 1)])[name].result(30)
-        until(lambda: name in (known := admin.list_topics(timeout=10).topics) and len(known[name].partitions) == 1, 20,
-              "the topic is there again")
+        await_leaders(admin, [name], 1)
 
     def close(self):
         """Deletes the topics of this namespace, also those that the tool made; errors don't matter any more."""
