@@ -7,6 +7,7 @@
 
 const struct nm_reader nm_readers[] = {
     {.worker = "normalize", .inputs = {NM_RAW}, .n_inputs = 1},
+    {.worker = "images", .inputs = {NM_NORMALIZED}, .n_inputs = 1, .optional = true},
     {.worker = "related", .inputs = {NM_NORMALIZED}, .n_inputs = 1, .optional = true, .out = "{rel}:out"},
     {.worker = "heat", .inputs = {NM_NORMALIZED, NM_FACETS, NM_SIGNALS}, .n_inputs = 3, .optional = true},
     {.worker = "publish", .inputs = {NM_NORMALIZED, NM_FACETS}, .n_inputs = 2},
