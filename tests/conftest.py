@@ -12,6 +12,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+from support.images import Rig  # noqa: E402
 from support.namespace import Namespace  # noqa: E402
 from support.servers import Kafka, Redis, kafka_answers  # noqa: E402
 from support.workers import Workers  # noqa: E402
@@ -28,7 +29,8 @@ def pytest_configure():
 def pytest_runtest_makereport(item, call):
     outcome = yield
     report = outcome.get_result()
-    workers = getattr(item, "newsmill_workers", None)
+    workers = getattr(item, "newsmill_workers", None) or next(
+        (value.workers for value in getattr(item, "funcargs", {}).values() if isinstance(value, Rig)), None)
     if report.when == "call" and report.failed and workers is not None:
         report.sections.append(("workers' logs", workers.show_logs()))
 
@@ -85,6 +87,24 @@ def new_namespace(kafka, redis, tmp_path):
     yield make
     for space in made:
         space.close()
+
+
+@pytest.fixture(scope="module")
+def new_rig(session_kafka, session_redis, tmp_path_factory):
+    """Makes rigs of the images worker that serve many tests: new_rig(options={...}); see support/images.py."""
+    made = []
+
+    def make(**arguments):
+        if not kafka_answers(session_kafka):
+            session_kafka.start()
+        if not session_redis.alive:
+            session_redis.start()
+        made.append(Rig(session_kafka, session_redis, tmp_path_factory.mktemp("rig"), **arguments))
+        return made[-1]
+
+    yield make
+    for rig in made:
+        rig.close()
 
 
 @pytest.fixture
