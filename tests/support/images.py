@@ -210,13 +210,17 @@ class Rig:
         sha = image["sha256"]
         return next((self.store / "t" / str(edge) / sha[:2] / sha[2:4]).glob(f"{sha}.*")).read_bytes()
 
+    @staticmethod
+    def sha256(data):
+        return hashlib.sha256(data).hexdigest()
+
     def temp_files(self):
         return [path for path in (self.store / "tmp").rglob("*") if path.is_file()] if (self.store / "tmp").exists() else []
 
     def entry(self, url):
         """What Redis knows of a URL (in its canonical form), as text."""
         with self.ns.redis.client(decode_responses=True) as client:
-            return client.hgetall(f"{self.ns.name}:img:{{{hashlib.sha256(url.encode()).hexdigest()}}}")
+            return client.hgetall(f"{self.ns.name}:img:{{{self.sha256(url.encode())}}}")
 
     def close(self):
         self.workers.close()

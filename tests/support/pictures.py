@@ -117,7 +117,7 @@ def broken_crc(picture, name):
 
 # ---- GIF
 
-def _lzw(pixels, bits=8):
+def lzw(pixels, bits=8):
     """Without compression: the table is cleared before its codes grow."""
     clear, out, hold, n_hold = 1 << bits, bytearray(), 0, 0
 
@@ -147,7 +147,7 @@ def sub_blocks(data):
 def gif_frame(width, height, left=0, top=0, bits=8, data=None, code_size=None):
     pixels = [(x + y) % (1 << bits) for y in range(height) for x in range(width)] if data is None else ()
     return (b"\x2c" + struct.pack("<HHHHB", left, top, width, height, 0) + bytes([bits if code_size is None else code_size]) +
-            sub_blocks(_lzw(pixels, bits) if data is None else data))
+            sub_blocks(lzw(pixels, bits) if data is None else data))
 
 
 def gif_comment(words):
