@@ -260,20 +260,20 @@ class _Bits:
                         (int(self.text[i:i + 8], 2) for i in range(0, len(self.text), 8)))
 
 
-def many_scans(n_bits=10):
-    """A legal progressive JPEG, 64 x 48 and grey, in 64 * (n_bits + 1) scans: each coefficient by itself, bit by bit. 10: 704."""
-    # Huffman tables: DC has category 0 as "0"; AC has the end-of-band run of 32 to 63 blocks (0x50) as "0".
-    tables = segment(0xC4, b"\x00" + bytes((1,)) + bytes(15) + b"\x00") + segment(0xC4, b"\x10" + bytes((1,)) + bytes(15) + b"\x50")
-    parts = [b"\xff\xd8", segment(0xDB, b"\0" + bytes([16] * 64)), segment(0xC2, struct.pack(">BHHB", 8, 48, 64, 1) + b"\x01\x11\x00"), tables]
-    blocks = 48
+def many_scans(n_bits=10, width=64, height=48):
+    """A legal progressive JPEG, all grey, in 64 * (n_bits + 1) scans: each coefficient by itself, bit by bit. 10: 704."""
+    # Huffman tables. DC: category 0 is "0". AC: an end-of-band run of 2^14 to 2^15 - 1 blocks is "0", of one block "10".
+    tables = segment(0xC4, b"\x00" + bytes((1,)) + bytes(15) + b"\x00") + segment(0xC4, b"\x10" + bytes((1, 1)) + bytes(14) + b"\xe0\x00")
+    parts = [b"\xff\xd8", segment(0xDB, b"\0" + bytes([16] * 64)), segment(0xC2, struct.pack(">BHHB", 8, height, width, 1) + b"\x01\x11\x00"),
+             tables]
+    blocks = -(-width // 8) * -(-height // 8)
+    bands = _Bits()
+    for _ in range(blocks // 16384):
+        bands.put(0, 15)  # a run of 2^14
+    none, one = bands.put(int("10" * (blocks % 16384) or "0", 2), 2 * (blocks % 16384)).bytes(), _Bits().put(0, blocks).bytes()
     for k in range(64):
         for high, low in [(0, n_bits)] + [(n, n - 1) for n in range(n_bits, 0, -1)]:
-            data = _Bits()
-            if k:
-                data.put(0, 1).put(blocks - 32, 5)
-            else:
-                data.put(0, blocks)  # category 0, or the bit of a refinement, for each block
-            parts += [segment(0xDA, bytes((1, 1, 0, k, k, high << 4 | low))), data.bytes()]
+            parts += [segment(0xDA, bytes((1, 1, 0, k, k, high << 4 | low))), none if k else one]
     return b"".join(parts) + b"\xff\xd9"
 
 
