@@ -89,9 +89,7 @@ def new_namespace(kafka, redis, tmp_path):
         space.close()
 
 
-@pytest.fixture(scope="module")
-def new_rig(session_kafka, session_redis, tmp_path_factory):
-    """Makes rigs of the images worker that serve many tests: new_rig(options={...}); see support/images.py."""
+def rig_maker(session_kafka, session_redis, new_folder):
     made = []
 
     def make(**arguments):
@@ -99,12 +97,24 @@ def new_rig(session_kafka, session_redis, tmp_path_factory):
             session_kafka.start()
         if not session_redis.alive:
             session_redis.start()
-        made.append(Rig(session_kafka, session_redis, tmp_path_factory.mktemp("rig"), **arguments))
+        made.append(Rig(session_kafka, session_redis, new_folder(), **arguments))
         return made[-1]
 
     yield make
     for rig in made:
         rig.close()
+
+
+@pytest.fixture(scope="module")
+def shared_rig(session_kafka, session_redis, tmp_path_factory):
+    """Makes rigs of the images worker that serve all tests of a module: shared_rig(options={...}); see support/images.py."""
+    yield from rig_maker(session_kafka, session_redis, lambda: tmp_path_factory.mktemp("rig"))
+
+
+@pytest.fixture
+def new_rig(session_kafka, session_redis, tmp_path_factory):
+    """The same for one test."""
+    yield from rig_maker(session_kafka, session_redis, lambda: tmp_path_factory.mktemp("rig"))
 
 
 @pytest.fixture

@@ -45,8 +45,8 @@ def sanitized(worker):
 
 
 @pytest.fixture(scope="module")
-def run(new_rig):
-    rig = new_rig(options=REAL)
+def run(shared_rig):
+    rig = shared_rig(options=REAL)
     rig.worker = rig.start()
     return rig
 

@@ -133,8 +133,8 @@ AS_PNG = reply(p.jpeg(seed=105), type="image/png")
 
 
 @pytest.fixture(scope="module")
-def run(new_rig):
-    rig = new_rig(options={"thumbnails": {"edgePixels": [32, 320]}})
+def run(shared_rig):
+    rig = shared_rig(options={"thumbnails": {"edgePixels": [32, 320]}})
     cases = {}
     for case, (picture, _) in {**GOOD, **BAD}.items():
         rig.host.at[f"/{case}.jpg"] = reply(made(picture), type="image/jpeg")

@@ -139,10 +139,10 @@ def cookie_then_redirect(x):
 
 
 @pytest.fixture(scope="module")
-def run(new_rig, tls):
+def run(shared_rig, tls):
     folder, context = tls
     with ImageHost(tls=context) as secure:
-        rig = new_rig(options={"fetch": {"caFile": str(folder / "ca.pem")}}, allow=[f"127.0.0.1:{secure.port}"])
+        rig = shared_rig(options={"fetch": {"caFile": str(folder / "ca.pem")}}, allow=[f"127.0.0.1:{secure.port}"])
         rig.secure = secure
         rig.host.at["/ok"] = GOOD
         cases = {}

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from support import pictures
-from support.image_host import KEEP, cut, delayed, head, held, raw, reply, sequence, validated
+from support.image_host import cut, delayed, head, held, raw, reply, sequence, validated
 from support.images import outcome
 from support.waiting import until
 
@@ -22,8 +22,8 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
 @pytest.fixture(scope="module")
-def run(new_rig):
-    rig = new_rig(options={"retry": {"tries": 3, "baseMs": 100}})
+def run(shared_rig):
+    rig = shared_rig(options={"retry": {"tries": 3, "baseMs": 100}})
     rig.worker = rig.start()
     rig.host.at["/good"] = GOOD
     return rig
@@ -214,11 +214,12 @@ def test_T100_places_at_a_host_and_at_an_address(new_rig, instances):
     rig.host.other = delayed(0.1, GOOD)
     rig.start(instances)
     many(rig, "T100", ["one.localhost"] * 40)
-    assert 1 <= rig.host.most_by_name["one.localhost"] <= 4 and rig.host.most_open <= 4
-    until(lambda: rig.host.open_now() == 0 or rig.host.forget() or True, 5, "a new count")
+    assert 1 <= rig.host.most_by_name["one.localhost"] <= 4
+    if instances == 1:
+        assert rig.host.most_open <= 4  # more instances may each keep open what they used
     rig.host.forget()
     many(rig, "T100-names", [f"n{n}.localhost" for n in range(40)])
-    assert rig.most_asked <= 8 if hasattr(rig, "most_asked") else rig.host.most_asked <= 8
+    assert 4 < rig.host.most_asked <= 8
 
 
 def test_T101_a_dead_host_holds_up_nobody(new_rig):
@@ -261,12 +262,10 @@ def test_a_place_that_is_held_is_no_place_for_others(new_rig):
     rig.start()
     rig.send({f"held/{n}": rig.url(f"/{n}", "held.localhost") for n in range(6)})
     rig.facets.wait(lambda: rig.host.count() == 4, 20, "four requests")
-    another_host = threading.Event()
-    another_host.set()
-    rig.host.by_name["free.localhost"] = held(another_host, GOOD)
+    rig.host.by_name["free.localhost"] = GOOD
     rig.send({"free": rig.url("/", "free.localhost")})
     rig.wait_cached("free")
     assert rig.host.count(name="held.localhost") == 4
     go.set()
     rig.settle([f"held/{n}" for n in range(6)])
-    assert rig.host.count(name="held.localhost") == 6 and KEEP is not None
+    assert rig.host.count(name="held.localhost") == 6

@@ -44,9 +44,9 @@ class Mute:
 
 
 @pytest.fixture(scope="module")
-def run(new_rig):
+def run(shared_rig):
     mute = Mute()
-    rig = new_rig(options=SHORT, allow=[f"127.0.0.1:{mute.port}"])
+    rig = shared_rig(options=SHORT, allow=[f"127.0.0.1:{mute.port}"])
     rig.mute, rig.worker = mute, rig.start()
     rig.host.at["/ok"] = GOOD
     cases = {case: rig.url(f"/{case}", f"{case.lower()}.localhost") for case in CASES}

@@ -105,8 +105,8 @@ def longest(rig):
 
 
 @pytest.fixture(scope="module")
-def run(new_rig):
-    rig = new_rig(resolve={"good.example:80": ["10.0.0.1"], "public.test:6379": ["9.255.255.255"], "xn--bcher-kva.test:{A}": ["127.0.0.1"],
+def run(shared_rig):
+    rig = shared_rig(resolve={"good.example:80": ["10.0.0.1"], "public.test:6379": ["9.255.255.255"], "xn--bcher-kva.test:{A}": ["127.0.0.1"],
                            "mixed.test:{A}": ["10.0.0.1", "127.0.0.1"]})
     proxy = f"http://127.0.0.1:{rig.canaries.port}"
     rig.host.other = reply(png(), type="image/png")

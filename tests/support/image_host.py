@@ -90,7 +90,6 @@ class Connection:
         self.number, self.peer = number, peer
         self.opened, self.closed = time.monotonic(), None
         self.sent = self.requests = 0
-        self.name = None  # the host of its first request
 
 
 class ImageHost:
@@ -100,11 +99,11 @@ class ImageHost:
         self.address, self.tls = address, tls
         self.at, self.other, self.by_name = {}, reply(b"nothing here", status=404), {}
         self.log, self.connections = [], []
-        self.most_open = 0
-        self.most_by_name = collections.Counter()
+        self.most_open = self.most_asked = 0  # sockets, requests without their answer: the most at a time
+        self.most_by_name = collections.Counter()  # the latter by host name
         self.lock = threading.Lock()
         self._visits = collections.Counter()
-        self._open = {}
+        self._open, self._asked = {}, collections.Counter()
         self._wake, self._waker = socket.socketpair()
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self._listener = socket.create_server((address, port), family=family, backlog=512)
@@ -136,6 +135,7 @@ class ImageHost:
             self.log.clear()
             self._visits.clear()
             self.most_by_name.clear()
+            self.most_asked = self._asked.total()
             self._forget_closed()
             self.most_open = len(self._open)
 
@@ -219,18 +219,21 @@ class ImageHost:
         request = Request(head.partition(b"\r\n\r\n")[0], connection)
         with self.lock:
             connection.requests += 1
-            if connection.name is None:
-                connection.name = request.name
-                self._forget_closed()
-                same = sum(other.name == request.name for other in self._open)
-                self.most_by_name[request.name] = max(self.most_by_name[request.name], same)
             self.log.append(request)
         return request
 
     def _answer(self, exchange):
         request = exchange.request
         scenario = self.by_name.get(request.name) or self.at.get(request.path) or self.at.get(request.path.partition("?")[0])
-        return (scenario or self.other)(exchange)
+        with self.lock:
+            self._asked[request.name] += 1
+            self.most_by_name[request.name] = max(self.most_by_name[request.name], self._asked[request.name])
+            self.most_asked = max(self.most_asked, self._asked.total())
+        try:
+            return (scenario or self.other)(exchange)
+        finally:
+            with self.lock:
+                self._asked[request.name] -= 1
 
     def visit(self, key):
         """How often this has been called with that key before."""

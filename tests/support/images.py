@@ -94,8 +94,9 @@ class Facets:
 
 
 class Rig:
-    def __init__(self, kafka, redis, folder, options=None, partitions=2, host=None, resolve=None, allow=()):
-        """options: under images:, on top of OPTIONS. resolve: {"name:port": [addresses]}, {A} is the port; allow: more pairs."""
+    def __init__(self, kafka, redis, folder, options=None, partitions=2, host=None, resolve=None, allow=(), more=None):
+        """options: under images:, on top of OPTIONS; more: beside images:. resolve: {"name:port": [addresses]}, {A} is the port;
+        allow: more pairs."""
         folder = pathlib.Path(folder)
         self.host = host or ImageHost()
         self.canaries = Canaries(self.host.port)
@@ -106,7 +107,8 @@ class Rig:
             "testAllow": [f"{self.host.address}:{self.host.port}", *allow], "store": {"kind": "directory", "path": str(self.store)}})
         if resolve:
             images["testResolve"] = {name.replace("{A}", str(self.host.port)): addresses for name, addresses in resolve.items()}
-        self.ns = Namespace(kafka, redis, folder / "ns", partitions=partitions, options={"images": merged(images, options or {})})
+        self.ns = Namespace(kafka, redis, folder / "ns", partitions=partitions,
+                            options={**(more or {}), "images": merged(images, options or {})})
         self.ns.create_topics(("normalized", "facets", "dead"))
         self.ns.kept_producer = self.ns.producer(**{"message.max.bytes": 2_000_000})  # a URL of a megabyte fits
         self.workers = Workers(folder / "logs")
