@@ -109,7 +109,7 @@ class Rig:
             images["testResolve"] = {name.replace("{A}", str(self.host.port)): addresses for name, addresses in resolve.items()}
         self.ns = Namespace(kafka, redis, folder / "ns", partitions=partitions,
                             options={**(more or {}), "images": merged(images, options or {})})
-        self.ns.create_topics(("normalized", "facets", "dead"))
+        self.ns.create_topics(("normalized", "facets", "records", "dead"))
         self.ns.kept_producer = self.ns.producer(**{"message.max.bytes": 2_000_000})  # a URL of a megabyte fits
         self.workers = Workers(folder / "logs")
         self.facets = Facets(self.ns)
