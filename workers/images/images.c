@@ -167,15 +167,23 @@ static enum nm_status work_on(struct images *images, struct nm_item *item, const
     return status;
 }
 
-static void look_at(struct images *images, const struct item_data *data, const struct im_view *view)
+/* What a new version of an article shows at once. */
+static void count(struct images *images, const struct im_picture *picture)
+{
+    struct im_listed_text listed;
+    if (picture->state == IM_CACHED)
+        nm_series_add(images->hits, 1);
+    else if (strcmp(picture->hash, "-") == 0 && im_listed_read(picture->text, picture->text_len, &listed))
+        im_work_refused(images->work, listed.reason);
+}
+
+static void look_at(struct images *images, const struct im_view *view)
 {
     for (size_t i = 0; i < view->n_images; i++) {
         const struct im_picture *picture = &view->image[i];
-        if (picture->state != IM_CACHED)
-            continue;
-        if (data->type == ARTICLE && view->how == IM_HOW_article)
-            nm_series_add(images->hits, 1);
-        if (!images->settings.is_s3) /* there each look is a request */
+        if (view->how == IM_HOW_article)
+            count(images, picture);
+        if (picture->state == IM_CACHED && !images->settings.is_s3) /* there each look is a request */
             im_work_look(images->work, picture->hash, picture->sha256, picture->type);
     }
 }
@@ -209,7 +217,7 @@ static enum nm_status answer(struct images *images, struct nm_batch *batch, stru
     enum nm_status status = NM_OK;
     if (view.how == IM_HOW_claimed && view.n_work)
         status = work_on(images, item, &view, err);
-    look_at(images, data, &view);
+    look_at(images, &view);
     if (status == NM_OK && (!view.reported || item->resend))
         status = emit(images, batch, item, &view, err);
     return status;

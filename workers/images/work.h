@@ -57,6 +57,9 @@ enum im_taken {
 NM_MUST_USE enum nm_status im_work_add(struct im_work *work, const struct im_wanted *wanted, enum im_taken *taken,
                                        int64_t *later_ms, struct nm_error *err);
 
+/* An article's URL was refused before it became a task. */
+void im_work_refused(struct im_work *work, enum im_reason reason);
+
 /* A picture is used: looks whether its object is really there; where it is not, the URL is fetched again. */
 void im_work_look(struct im_work *work, const char *hash, const char *sha256, const char *type);
 

@@ -14,7 +14,7 @@ static const struct nm_metric_spec fetches = {
 static const struct nm_metric_spec refusals = {
     .kind = NM_COUNTER,
     .name = "images_failures_total",
-    .help = "Fetches that failed, by reason.",
+    .help = "Fetches that failed, and URLs of new versions of articles that are never asked for, by reason.",
     .label = {"reason"},
 };
 static const struct nm_metric_spec specs[N_COUNTS] = {
@@ -62,6 +62,12 @@ void im_count_outcome(struct im_work *work, const char *host, const char *outcom
     nm_series_add(nm_metric(work->config.metrics, &fetches, labels), 1);
     if (*reason)
         nm_series_add(nm_metric(work->config.metrics, &refusals, &reason), 1);
+}
+
+void im_work_refused(struct im_work *work, enum im_reason reason)
+{
+    const char *const name = im_reason_name(reason);
+    nm_series_add(nm_metric(work->config.metrics, &refusals, &name), 1);
 }
 
 void im_counts_tick(struct im_work *work)
