@@ -94,15 +94,16 @@ class Facets:
 
 
 class Rig:
-    def __init__(self, kafka, redis, folder, options=None, partitions=2, host=None, resolve=None, allow=(), more=None):
+    def __init__(self, kafka, redis, folder, options=None, partitions=2, host=None, resolve=None, allow=(), more=None,
+                 store_mode=0o700):
         """options: under images:, on top of OPTIONS; more: beside images:. resolve: {"name:port": [addresses]}, {A} is the port;
         allow: more pairs."""
         folder = pathlib.Path(folder)
         self.host = host or ImageHost()
         self.canaries = Canaries(self.host.port)
         self.store = folder / "store"
-        self.store.mkdir(parents=True, mode=0o700)
-        self.store.chmod(0o700)
+        self.store.mkdir(parents=True)
+        self.store.chmod(store_mode)
         images = merged(OPTIONS, {
             "testAllow": [f"{self.host.address}:{self.host.port}", *allow], "store": {"kind": "directory", "path": str(self.store)}})
         if resolve:
