@@ -2,8 +2,9 @@
  *
  * librdkafka tries for ever and tells the reason only to the error hook, else in its log; a question that was asked
  * meanwhile just times out. So the last such reason is kept, for the whole process (all of its clients have the same
- * settings), and whoever ends with NM_RETRY looks whether that was why. The words are those of librdkafka 2.0 to 2.8
- * and of OpenSSL; what is not among them stays NM_RETRY.
+ * settings), and whoever ends with NM_RETRY looks whether that was why. A broker that refuses also hangs up, now and
+ * then before it could say why: that does not take the place of a refusal that still holds. The words are those of
+ * librdkafka 2.0 to 2.8 and of OpenSSL; what is not among them stays NM_RETRY.
  * Threads: librdkafka's own call nm_kafka_note_error(); a mutex guards what is kept. */
 #include "newsmill/clock.h"
 #include "newsmill/kafka.h"
@@ -12,8 +13,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define KEPT_MS     60000      /* librdkafka repeats a reason that holds on at least every 30 s */
-#define SCRAM_WORKS 0x020601ff /* librdkafka 2.6.1 */
+#define KEPT_MS     60000                            /* librdkafka repeats a reason that holds on at least every 30 s */
+#define SCRAM_WORKS 0x020601ff                       /* librdkafka 2.6.1 */
+#define OUR_DOING   "Local: Broker handle destroyed" /* what was in flight when this process closed its client */
 
 struct refusal {
     const char *words, *advice;
@@ -64,15 +66,24 @@ static void find_address(const char *text, char *out, size_t size)
     (void)snprintf(out, size, "%.*s", found ? (int)(len < size ? len : size - 1) : 1, found ? from : "?");
 }
 
+static bool holds(void)
+{
+    return kept && nm_boottime_ms() - kept_at_ms < KEPT_MS;
+}
+
 void nm_kafka_note_error(const char *reason)
 {
+    if (strstr(reason, OUR_DOING))
+        return;
     for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
         if (!strstr(reason, refusals[i].words) || (refusals[i].before && rd_kafka_version() >= refusals[i].before))
             continue;
         (void)pthread_mutex_lock(&mutex);
-        kept = &refusals[i];
-        kept_at_ms = nm_boottime_ms();
-        find_address(reason, kept_address, sizeof kept_address);
+        if (refusals[i].status == NM_CONFIG || !holds() || kept->status != NM_CONFIG) {
+            kept = &refusals[i];
+            kept_at_ms = nm_boottime_ms();
+            find_address(reason, kept_address, sizeof kept_address);
+        }
         (void)pthread_mutex_unlock(&mutex);
         return;
     }
@@ -83,8 +94,7 @@ enum nm_status nm_kafka_judge(enum nm_status status, struct nm_error *err)
     if (status != NM_OK && status != NM_RETRY)
         return status;
     (void)pthread_mutex_lock(&mutex);
-    bool holds = kept && nm_boottime_ms() - kept_at_ms < KEPT_MS;
-    if (holds && (kept->status == NM_CONFIG || status == NM_RETRY))
+    if (holds() && (kept->status == NM_CONFIG || status == NM_RETRY))
         status = nm_fail(err, kept->status, "Kafka at %s %s", kept_address, kept->advice);
     (void)pthread_mutex_unlock(&mutex);
     return status;

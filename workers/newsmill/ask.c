@@ -51,3 +51,22 @@ enum nm_status nm_ask_ends(rd_kafka_t *rk, const char *topic, int32_t partition,
     } while (again(status, deadline_ms));
     return status;
 }
+
+/* A large cluster may take its time to answer: only the first try is short. */
+enum nm_status nm_ask_topics(rd_kafka_t *rk, int64_t deadline_ms, const struct rd_kafka_metadata **out,
+                             struct nm_error *err)
+{
+    int wait_ms = try_time(deadline_ms);
+    enum nm_status status = NM_OK;
+    do {
+        rd_kafka_resp_err_t code = rd_kafka_metadata(rk, 1, NULL, out, wait_ms);
+        status = NM_OK;
+        if (code)
+            status = nm_fail(err, nm_kafka_is_config_error(code) ? NM_CONFIG : NM_RETRY, "asking for the topics: %s",
+                             rd_kafka_err2str(code));
+        if (status == NM_RETRY)
+            status = nm_kafka_judge(status, err);
+        wait_ms = nm_ask_time_left(deadline_ms);
+    } while (again(status, deadline_ms));
+    return status;
+}

@@ -15,6 +15,11 @@ NM_MUST_USE enum nm_status nm_ask_partitions(rd_kafka_t *rk, const char *topic, 
 NM_MUST_USE enum nm_status nm_ask_ends(rd_kafka_t *rk, const char *topic, int32_t partition, int64_t deadline_ms,
                                        int64_t *oldest, int64_t *end, struct nm_error *err);
 
+/* All topics of the cluster, to be given to rd_kafka_metadata_destroy(). The same statuses; NM_CONFIG also as soon as a
+ * broker says that it refuses us. */
+NM_MUST_USE enum nm_status nm_ask_topics(rd_kafka_t *rk, int64_t deadline_ms, const struct rd_kafka_metadata **out,
+                                         struct nm_error *err);
+
 /* Milliseconds until the deadline, at least 1, as Kafka's calls take them. */
 int nm_ask_time_left(int64_t deadline_ms);
 

@@ -47,10 +47,10 @@ static void take_topic(struct nm_stream_state *to, const rd_kafka_metadata_topic
 static enum nm_status look_at_topics(rd_kafka_t *rk, struct nm_stream_state *state, struct nm_error *err)
 {
     const struct rd_kafka_metadata *metadata = NULL;
-    rd_kafka_resp_err_t code = rd_kafka_metadata(rk, 1, NULL, &metadata, NM_KAFKA_WAIT_MS);
+    enum nm_status status = nm_ask_topics(rk, nm_boottime_ms() + NM_KAFKA_WAIT_MS, &metadata, err);
 
-    if (code)
-        return kafka_failed(code, "asking for the topics", NULL, err);
+    if (status != NM_OK)
+        return status;
     for (int i = 0; i < metadata->topic_cnt; i++) {
         struct nm_stream_state *to = state_of(state, metadata->topics[i].topic);
         if (to)
