@@ -240,8 +240,26 @@ static void fetch_gate__busy_address_and_host(void **state)
     assert_string_equal(outcome_name(&f), "busy");
     assert_int_equal(f.reason, IM_NONE);
     assert_string_equal(f.host, "other.test");
-    counts.address_ok = false;
+    assert_int_equal(f.hops, 1);
     int before = n_requests(&rig.server);
+    request.hops = f.hops;
+    request.spent_ms = f.spent_ms;
+    struct im_fetched went_on =
+        fetch_with(&rig, f.next, request); /* from where it stood, without asking the first host */
+    assert_string_equal(outcome_name(&went_on), "body");
+    assert_int_equal(went_on.hops, 1);
+    assert_int_equal(n_requests(&rig.server), before + 1);
+    im_fetcher_release(rig.fetcher, &f);
+    assert_null(f.next);
+    im_fetcher_release(rig.fetcher, &went_on);
+    request.spent_ms = rig.config.limits->total_ms; /* nothing is left of the time of all hops */
+    f = fetch_with(&rig, "/ok", request);
+    assert_string_equal(outcome_name(&f), "timeout_total");
+    im_fetcher_release(rig.fetcher, &f);
+    request.hops = 0;
+    request.spent_ms = 0;
+    counts.address_ok = false;
+    before = n_requests(&rig.server);
     f = fetch_with(&rig, "/ok", request); /* an open connection is there */
     assert_string_equal(outcome_name(&f), "busy");
     im_fetcher_close(rig.fetcher);

@@ -214,16 +214,21 @@ enum nm_status im_fetcher_start(struct im_fetcher *fetcher, const struct im_fetc
     if (status != NM_OK)
         return status;
     struct im_transfer *transfer = im_transfer_new(fetcher, request);
-    if (!transfer || im_hop_begin(transfer) != IM_NONE ||
-        curl_multi_add_handle(fetcher->multi, transfer->easy) != CURLM_OK) {
+    enum im_reason begun = transfer ? im_hop_begin(transfer) : IM_NONE;
+    if (!transfer || (begun == IM_NONE && curl_multi_add_handle(fetcher->multi, transfer->easy) != CURLM_OK)) {
         im_transfer_free(transfer);
         return nm_fail(err, NM_FATAL, "out of memory for a transfer");
     }
     transfer->result.id = ++fetcher->last_id;
-    im_transfer_reserve(transfer, fetcher->config.limits->body_bytes);
-    list_add(&fetcher->running, transfer);
     fetcher->n_items++;
     *id = transfer->result.id;
+    if (begun != IM_NONE) { /* no time is left for it */
+        im_transfer_fail(transfer, begun);
+        finish(transfer);
+        return NM_OK;
+    }
+    im_transfer_reserve(transfer, fetcher->config.limits->body_bytes);
+    list_add(&fetcher->running, transfer);
     return NM_OK;
 }
 
@@ -360,6 +365,7 @@ bool im_fetcher_take(struct im_fetcher *fetcher, struct im_fetched *out)
     fetcher->n_items--;
     *out = transfer->result;
     transfer->result.fd = -1; /* it is the caller's */
+    transfer->result.next = NULL;
     im_transfer_free(transfer);
     return true;
 }
@@ -369,6 +375,8 @@ void im_fetcher_release(struct im_fetcher *fetcher, struct im_fetched *fetched)
     if (fetched->fd >= 0)
         (void)close(fetched->fd);
     fetched->fd = -1;
+    free(fetched->next);
+    fetched->next = NULL;
     fetcher->temp_reserved -= fetched->reserved;
     fetched->reserved = 0;
 }

@@ -77,6 +77,8 @@ struct im_fetch_request {
     const struct im_url *url;         /* copied                                                      */
     const char *etag, *last_modified; /* validators of an earlier answer, or NULL. Copied; what im_header_etag()
                                        * or im_header_date() would not take is not sent               */
+    int hops;                         /* redirects followed before, and their time: of a result that was busy */
+    int64_t spent_ms;
     bool try_https;                   /* http on port 80 only: first the same over https, and http where that
                                        * cannot be connected to                                       */
     void *token;                      /* comes back with the result                                  */
@@ -112,6 +114,8 @@ struct im_fetched {
     char address[IM_ADDRESS_TEXT_BYTES]; /* last one that a request was sent to; "": none                   */
     char shown[IM_URL_SHOWN_BYTES];      /* the last URL, fit for a log line                                */
     int64_t reserved;                    /* of temp_bytes; for im_fetcher_release()                         */
+    char *next; /* IM_FETCH_BUSY behind a redirect: the URL that was about to be asked for, to go on with; else NULL.
+                 * Released with the rest */
 };
 
 struct im_fetcher;
@@ -141,7 +145,8 @@ NM_MUST_USE enum nm_status im_fetcher_advance(struct im_fetcher *fetcher, struct
 
 /* The next result, in the order in which they ended; false: none. *out is the caller's then, to be released once. */
 bool im_fetcher_take(struct im_fetcher *fetcher, struct im_fetched *out);
-/* Closes the file unless fd is -1 (the caller may have taken it), and gives its share of temp_bytes back. */
+/* Closes the file unless fd is -1 (the caller may have taken it), frees `next` unless it is NULL, and gives the file's
+ * share of temp_bytes back. */
 void im_fetcher_release(struct im_fetcher *fetcher, struct im_fetched *fetched);
 
 int im_fetcher_in_flight(const struct im_fetcher *fetcher); /* started and not taken */

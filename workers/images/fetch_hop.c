@@ -97,13 +97,14 @@ struct im_transfer *im_transfer_new(struct im_fetcher *fetcher, const struct im_
     transfer->url = *request->url;
     transfer->result.token = request->token;
     transfer->result.fd = -1;
-    transfer->started_ms = nm_boottime_ms();
+    transfer->result.hops = request->hops;
+    transfer->started_ms = nm_boottime_ms() - request->spent_ms;
     transfer->easy = curl_easy_init();
     if (!transfer->easy || !make_headers(transfer, request) || !set_up(transfer)) {
         im_transfer_free(transfer);
         return NULL;
     }
-    if (request->try_https && !transfer->url.https && transfer->url.port == 80)
+    if (request->try_https && request->hops == 0 && !transfer->url.https && transfer->url.port == 80)
         transfer->upgraded = change_scheme(&transfer->url, true); /* a URL that grows too long stays http */
     return transfer;
 }
@@ -116,6 +117,7 @@ void im_transfer_free(struct im_transfer *transfer)
         curl_easy_cleanup(transfer->easy);
     curl_slist_free_all(transfer->headers);
     free(transfer->location);
+    free(transfer->result.next);
     if (transfer->result.fd >= 0)
         (void)close(transfer->result.fd);
     free(transfer);
@@ -269,6 +271,13 @@ static bool end_with(struct im_transfer *transfer, enum im_outcome outcome)
     return false;
 }
 
+/* Without memory for the place where it stands it begins from the first URL. */
+static bool end_busy(struct im_transfer *transfer)
+{
+    transfer->result.next = transfer->result.hops > 0 ? strdup(transfer->url.text) : NULL;
+    return end_with(transfer, IM_FETCH_BUSY);
+}
+
 static bool end_failed(struct im_transfer *transfer, enum im_reason reason)
 {
     im_transfer_fail(transfer, reason);
@@ -298,7 +307,7 @@ static bool follow(struct im_transfer *transfer)
     transfer->upgraded = transfer->fresh = false;
     if (config->host_ok && strcmp(host, transfer->url.host) != 0 &&
         !config->host_ok(config->ctx, transfer->result.token, transfer->url.host))
-        return end_with(transfer, IM_FETCH_BUSY);
+        return end_busy(transfer);
     return go_on(transfer, im_hop_begin(transfer));
 }
 
@@ -357,7 +366,7 @@ bool im_hop_end(struct im_transfer *transfer, CURLcode code)
     if (transfer->gate.survey)
         return end_survey(transfer, code);
     if (transfer->busy || (code == CURLE_COULDNT_CONNECT && transfer->gate.busy))
-        return end_with(transfer, IM_FETCH_BUSY);
+        return end_busy(transfer);
     if ((transfer->reason == IM_protocol_error || code == CURLE_UNSUPPORTED_PROTOCOL) && is_stale(transfer)) {
         transfer->fresh = true;
         return go_on(transfer, im_hop_begin(transfer));

@@ -119,6 +119,7 @@ void im_task_free_if_over(struct im_task *task)
     *(task->all_prev ? &task->all_prev->all_next : &work->all) = task->all_next;
     if (task->all_next)
         task->all_next->all_prev = task->all_prev;
+    free(task->resume);
     free(task->url);
     free(task);
     work->n_tasks--;
@@ -399,6 +400,7 @@ static void free_tasks(struct im_work *work)
         work->all = task->all_next;
         im_task_release(task);
         im_picture_clear(task);
+        free(task->resume);
         free(task->url);
         free(task);
     }

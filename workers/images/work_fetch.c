@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -38,9 +39,10 @@ static bool host_ok(void *ctx, void *token, const char *name)
     struct im_host *host;
     if (task->n_needs == IM_MAX_NEEDS || im_host_find(work, name, &host, NULL) != NM_OK)
         return true; /* longer than any chain that is followed; without memory the host's limit is not kept */
-    struct im_host *from = task->need[task->n_needs - 1].host;
+    struct im_host *from = task->need[task->at_need].host;
     (void)snprintf(from->leads_to, sizeof from->leads_to, "%s", name);
     host->n_uses++;
+    task->at_need = task->n_needs;
     task->need[task->n_needs++].host = host;
     task->busy_rounds++;
     return false;
@@ -75,7 +77,8 @@ static enum nm_status start(struct im_work *work, struct nm_error *err)
     struct im_url url;
     struct im_task *task;
     while ((task = work->start.first)) {
-        if (task->lost || im_url_read(task->url, strlen(task->url), NM_FETCH_MAX_BYTES, &url) != IM_NONE) {
+        const char *text = task->resume ? task->resume : task->url;
+        if (task->lost || im_url_read(text, strlen(text), NM_FETCH_MAX_BYTES, &url) != IM_NONE) {
             (void)im_queue_take(&work->start);
             im_task_end(task, -1);
             continue;
@@ -83,9 +86,11 @@ static enum nm_status start(struct im_work *work, struct nm_error *err)
         struct im_fetch_request request = {.url = &url,
                                            .etag = *task->etag ? task->etag : NULL,
                                            .last_modified = *task->last_modified ? task->last_modified : NULL,
+                                           .hops = task->hops,
+                                           .spent_ms = task->spent_ms,
                                            .try_https = work->config.settings->try_https,
                                            .token = task};
-        task->at_need = 0;
+        task->at_need = task->first_need;
         enum nm_status status = im_fetcher_start(work->fetcher, &request, &task->fetch_id, err);
         if (status == NM_RETRY)
             return NM_OK;
@@ -137,9 +142,18 @@ static enum im_host_answer judge(const struct im_fetched *fetched)
     return fetched->status > 0 ? IM_HOST_GOOD : IM_HOST_NONE;
 }
 
-/* It was no try: back to its queue, for other places. */
+/* It was no try: back to its queue, for other places. Behind a redirect it goes on from there. */
 static void again(struct im_task *task)
 {
+    struct im_fetched *fetched = &task->fetched;
+    if (fetched->next) {
+        free(task->resume);
+        task->resume = fetched->next;
+        fetched->next = NULL;
+        task->hops = fetched->hops;
+        task->spent_ms = fetched->spent_ms;
+        task->first_need = task->at_need;
+    }
     im_task_release(task);
     task->answer = IM_HOST_NONE;
     task->pause_ms = 0;

@@ -77,6 +77,10 @@ struct im_task {
     char *url, *etag, *last_modified; /* one allocation, of `url` */
     struct im_need need[IM_MAX_NEEDS];
     size_t n_needs, at_need, n_slots_asked;
+    size_t first_need; /* whose places are asked for: the hosts before it have answered */
+    char *resume;      /* owned: the URL behind a redirect where it goes on; NULL: the first one */
+    int hops;          /* before that, and their time */
+    int64_t spent_ms;
     int64_t refused_ms; /* latest time that a slot named, ms since 1970; 0: none refused */
     enum im_host_answer answer;
     int64_t pause_ms;

@@ -30,9 +30,9 @@ static void ask_slots_end(struct im_work *work, struct im_task *task, struct nm_
 
 static void ask_slots(struct im_work *work, struct im_task *task, struct nm_pipe *pipe)
 {
-    task->n_slots_asked = task->n_needs;
+    task->n_slots_asked = task->n_needs - task->first_need;
     task->refused_ms = 0;
-    for (size_t i = 0; i < task->n_needs; i++) {
+    for (size_t i = task->first_need; i < task->n_needs; i++) {
         struct im_need *need = &task->need[i];
         memcpy(need->held, need->address, sizeof need->held);
         note(work, task, IM_WANT_SLOT, i, im_slot(work->config.state, pipe, need->host->name, need->held, task->token));
