@@ -45,7 +45,8 @@ def fleet(rig, n):
 
 
 def spread(rig, n):
-    members = rig.ns.kafka.admin().describe_consumer_groups([rig.ns.group("images")])[rig.ns.group("images")].result(20).members
+    admin = rig.ns.kafka.admin()  # an answer comes only while its client is there
+    members = admin.describe_consumer_groups([rig.ns.group("images")])[rig.ns.group("images")].result(20).members
     return len(members) == n and all(m.assignment and m.assignment.topic_partitions for m in members)
 
 
