@@ -94,7 +94,7 @@ def test_T117_time_of_the_decoder(new_rig):
     rig = new_rig(options={**REAL, "decoder": {"processes": 1, "cpuMs": 100, "wallMs": 10_000}})
     rig.worker = rig.start()
     assert outcome(serve(rig, "good", p.jpeg())) == "cached"
-    assert outcome(serve(rig, "T117", p.many_scans(6, 2000, 1600))) == "decode_killed"
+    assert outcome(serve(rig, "T117", p.many_scans(6, 6000, 4000))) == "decode_killed"
     assert outcome(serve(rig, "next", p.jpeg(seed=2))) == "cached"
     assert rig.worker.alive and counted(rig, "kill") >= 1
     until(lambda: len(decoders(rig.worker)) <= 1, 10, "no decoder is left over")

@@ -156,6 +156,7 @@ def opened(data):
     return image
 
 
+@pytest.mark.filterwarnings("ignore:Tag data larger", "ignore:Corrupt EXIF")  # T134
 @pytest.mark.parametrize("case", GOOD)
 def test_good(run, case):
     """Cached, with the exact dimensions and the bytes that the facet tells; the object is what Pillow can read too."""
@@ -195,8 +196,8 @@ def test_T104_declared_types(run):
 
 
 def test_T106_dimensions_of_an_avif_are_known(run):
-    image = run.image("T106-avif")
-    assert outcome(image) == "type_not_allowed" and (image["width"], image["height"]) == (320, 200)
+    """In the entry of its URL; the facet shows those of the article, where it has some."""
+    assert outcome(run.image("T106-avif")) == "type_not_allowed" and "width" not in run.image("T106-avif")
     entry = run.entry(run.cases["T106-avif"])
     assert (entry["width"], entry["height"]) == ("320", "200") and "sha256" not in entry
 
@@ -227,7 +228,7 @@ def test_T132_upright(run):
     small = opened(run.thumbnail(image, 320))
     assert small.size == (168, 320) and not small.getexif()
     wanted = opened(turned()).transpose(Image.Transpose.ROTATE_270).resize((168, 320), Image.Resampling.BOX)
-    pairs = zip(small.convert("L").getdata(), wanted.convert("L").getdata())
+    pairs = zip(small.convert("L").get_flattened_data(), wanted.convert("L").get_flattened_data())
     assert sum(abs(a - b) for a, b in pairs) / (168 * 320) < 8
 
 
