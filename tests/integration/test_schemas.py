@@ -22,6 +22,7 @@ CACHED = {"url": IMAGE["url"], "state": "cached", "isCached": True, "width": 120
           "bytes": 98231, "sha256": "9f" * 32, "cachedUrl": "https://img.site.example/img/a.jpg", "thumbnails": [THUMBNAIL]}
 FAILED = {"url": "http://10.0.0.8/x.png", "state": "failed", "isCached": False, "reason": "blocked_addr",
           "nextTry": "2031-04-13T05:30:00Z"}
+REFUSED = {"url": "data:image/png;base64,AA", "state": "failed", "isCached": False, "reason": "url_scheme"}
 STORY = {"id": ident(7), "lead": ident(1), "size": 2}
 
 ARTICLE = article(1, 1000, excerpt="One ticket.", images=[IMAGE], secured=SECURED, **AMP)
@@ -35,7 +36,7 @@ RECORD = schemas.ordered("record/1", {
                {"url": URL, "isCached": False, "reason": "bad_status", "nextTry": "2031-04-13T05:30:00Z"}],
     "published": True, "heat": 126, "story": STORY, "related": [CARD]})
 IMAGES = {"id": ident(1), "facet": "images", "revision": 5, "data": {"images": [
-    CACHED, FAILED, {"url": URL, "state": "pending", "isCached": False, "width": 5}]}}
+    CACHED, FAILED, {"url": URL, "state": "pending", "isCached": False, "width": 5}, REFUSED]}}
 RELATED = {"id": ident(1), "facet": "related", "revision": 5, "data": {
     "story": STORY, "related": [{"id": ident(2), "score": 0.6412}], "links": [{"id": ident(2), "score": 0.6412}]}}
 HEAT = {"id": ident(1), "facet": "heat", "revision": 5, "data": {
@@ -81,6 +82,8 @@ BROKEN = [
     ("facet/1", IMAGES, "data", {"images": [{**CACHED, "type": "image/avif"}]}), ("facet/1", IMAGES, "data", {"images": [{**CACHED, "reason": "evicted"}]}),
     ("facet/1", IMAGES, "data", {"images": [{**FAILED, "reason": "store_full"}]}), ("facet/1", IMAGES, "data", {"images": [{**FAILED, "sha256": "9f" * 32}]}),
     ("facet/1", IMAGES, "data", {"images": [{"url": URL, "state": "failed", "isCached": False}]}),
+    ("facet/1", IMAGES, "data", {"images": [{**FAILED, "url": REFUSED["url"]}]}), ("facet/1", IMAGES, "data", {"images": [{**REFUSED, "url": ""}]}),
+    ("facet/1", IMAGES, "data", {"images": [{**CACHED, "url": "a"}]}), ("facet/1", IMAGES, "data", {"images": [{"url": "a", "state": "pending", "isCached": False}]}),
     ("facet/1", RELATED, "data", {**RELATED["data"], "links": [{"id": ident(2), "score": 1.1}]}), ("facet/1", RELATED, "data", {"related": [], "links": []}),
     ("facet/1", HEAT, "data", {**HEAT["data"], "heat": -2}), ("facet/1", HEAT, "data", {**HEAT["data"], "asOf": "now"}),
     ("facet/1", HEAT, "data", {**HEAT["data"], "parts": HEAT["data"]["parts"] * 17}),

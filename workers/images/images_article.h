@@ -18,8 +18,8 @@
 #include "newsmill/buf.h"
 #include "newsmill/worker.h"
 
-#define IM_URL_TEXT_BYTES 8192 /* that are kept of a URL as the article has it; a longer one is url_invalid, and cut   \
-                                */
+/* Bytes that are kept of a URL as the article has it; a longer one is url_invalid, and cut. */
+#define IM_URL_TEXT_BYTES 8192
 
 struct im_article_image {
     const char *url; /* as the article has it, UTF-8, may hold anything. What is no text, or empty, is its JSON: "7" */
