@@ -154,6 +154,7 @@ static void value__is_checked_by_its_row(void **state)
         {"images.thumbnails.edgePixels: [4097]", "from 10 to 4096"},
         {"images.thumbnails.edgePixels: [10,20,30,40,50,60,70,80,90]", "9 entries"},
         {"images.thumbnails.edgePixels: [320, 20, 320]", "has 320 twice"},
+        {"images.thumbnails.edgePixels: [20, 320, 320]", "has 320 twice"},
         {"images.contact: https://site.example/bot", NULL},
         {"images.contact: mailto:crawler@site.example", NULL},
         {"images.contact: crawler@site.example", "images.contact is not a URL"},
