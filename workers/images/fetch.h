@@ -79,9 +79,9 @@ struct im_fetch_request {
                                        * or im_header_date() would not take is not sent               */
     int hops;                         /* redirects followed before, and their time: of a result that was busy */
     int64_t spent_ms;
-    bool try_https;                   /* http on port 80 only: first the same over https, and http where that
-                                       * cannot be connected to                                       */
-    void *token;                      /* comes back with the result                                  */
+    bool try_https; /* http on port 80 only: first the same over https, and http where that
+                     * cannot be connected to                                       */
+    void *token;    /* comes back with the result                                  */
 };
 
 enum im_outcome {
