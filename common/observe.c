@@ -27,6 +27,8 @@ enum nm_status nm_observe_open(struct nm_runtime *rt, struct nm_error *err)
     status = nm_admin_open(&rt->settings, rt->worker->name, ob->metrics, &ob->admin, err);
     if (status == NM_OK)
         status = nm_watchdog_open(rt->settings.runtime.stall_ms, &ob->watchdog, err);
+    if (status == NM_OK)
+        rt->deps.listening = nm_admin_address(ob->admin);
     if (status == NM_OK && nm_admin_address(ob->admin)[0])
         nm_log(NM_INFO, "admin", "listening on http://%s: /livez /readyz /metrics /status",
                nm_admin_address(ob->admin));

@@ -150,6 +150,7 @@ struct nm_deps {
     const struct nm_settings *settings;
     const struct nm_clock *clock;
     struct nm_metrics *metrics; /* for series of the worker's own; NULL in tests is fine */
+    const char *listening;      /* where the admin pages are, "127.0.0.1:43211"; "" or NULL: nowhere  */
     char instance[17];          /* 16 hex digits, of this process alone */
 };
 

@@ -13,6 +13,7 @@
 #include "newsmill/url.h"
 
 #include <locale.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
 
@@ -56,11 +57,31 @@ static void open_metrics(struct images *images, struct nm_metrics *metrics)
     nm_series_set(nm_metric(metrics, &allowed, NULL), (double)images->settings.policy.n_allow);
 }
 
+/* No article may reach our own pages, whatever address they have. */
+static enum nm_status deny_own(struct im_policy *policy, const char *listening, struct nm_error *err)
+{
+    struct im_endpoint own;
+    if (!listening || !*listening)
+        return NM_OK;
+    enum nm_status status = im_endpoint_parse(listening, &own, err);
+    if (status != NM_OK)
+        return nm_fail(err, NM_FATAL, "the address of the admin pages, %s, is none", listening);
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(own.port)};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(own.port)};
+    memcpy(&in.sin_addr, own.address.bytes, sizeof in.sin_addr);
+    memcpy(&in6.sin6_addr, own.address.bytes, sizeof in6.sin6_addr);
+    if (own.address.family == AF_INET)
+        return im_policy_add_own(policy, (const struct sockaddr *)&in, sizeof in, err);
+    return im_policy_add_own(policy, (const struct sockaddr *)&in6, sizeof in6, err);
+}
+
 static enum nm_status images_init(void *ctx, const struct nm_deps *deps, struct nm_error *err)
 {
     struct images *images = ctx;
     (void)setlocale(LC_CTYPE, "C.UTF-8");
     enum nm_status status = im_settings_read(&images->options, &images->settings, err);
+    if (status == NM_OK)
+        status = deny_own(&images->settings.policy, deps->listening, err);
     if (status == NM_OK)
         status = im_settings_files((int)images->settings.fetch.in_flight_items, err);
     if (status == NM_OK)
