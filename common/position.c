@@ -284,9 +284,11 @@ enum nm_status nm_commit(struct nm_runtime *rt, bool wait, struct nm_error *err)
             add_commit(rt, list, part);
     }
     rt->last_commit_ms = nm_boottime_ms();
-    rd_kafka_resp_err_t code = list->cnt ? rd_kafka_commit(rt->consumer, list, !wait) : RD_KAFKA_RESP_ERR_NO_ERROR;
+    bool some = list->cnt > 0;
+    rd_kafka_resp_err_t code = some ? rd_kafka_commit(rt->consumer, list, !wait) : RD_KAFKA_RESP_ERR_NO_ERROR;
     rd_kafka_topic_partition_list_destroy(list);
-    NM_FAULT(NM_POINT_COMMITTED);
+    if (some)
+        NM_FAULT(NM_POINT_COMMITTED);
     if (code && nm_kafka_is_config_error(code))
         return nm_fail(err, NM_CONFIG, "committing offsets of %s: %s", rt->group, rd_kafka_err2str(code));
     if (code)

@@ -20,6 +20,10 @@ from .workers import INPUTS
 
 STREAMS = ("raw", "normalized", "facets", "signals", "records", "dead")
 
+# Of a partition whose leader has still to learn that it is.
+NO_LEADER_YET = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_LEADER_EPOCH,
+                 KafkaError.FENCED_LEADER_EPOCH)
+
 Message = collections.namedtuple("Message", "partition offset timestamp_ms key value headers")
 
 PROVIDERS = [
@@ -204,13 +208,13 @@ class Namespace:
                 consumer.close()
 
     def _watermark(self, consumer, stream, partition):
-        """A topic that was just made may have no leader yet, although its partitions are known."""
+        """A partition that was just made, or whose broker came back, may have no leader yet, or one that does not know it."""
         def asked():
             try:
                 return consumer.get_watermark_offsets(TopicPartition(self.topic[stream], partition), timeout=20,
                                                       cached=False)
             except KafkaException as error:
-                if error.args[0].code() in (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE):
+                if error.args[0].code() in NO_LEADER_YET:
                     return None
                 raise
         return until(asked, 20, f"partition {partition} of {self.topic[stream]} has a leader", every_s=0.05)
