@@ -17,7 +17,7 @@ from .articles import article, ident, message, put, retraction, samples, address
 from .image_host import Canaries, ImageHost
 from .namespace import Namespace, merged, to_message
 from .waiting import until
-from .workers import Workers
+from .workers import Workers, program
 
 CONTACT = "https://news.example/about-our-crawler"
 BASE = "https://img.site.example"
@@ -129,6 +129,17 @@ class Rig:
     def start(self, n=1, env=None):
         started = [self.workers.start("images", self.ns.config, env=env) for _ in range(n)]
         return started[0] if n == 1 else started
+
+    def start_on(self, mount):
+        """A worker in a mount namespace of its own, in which `mount`, a shell command, mounts something on {store}; what lies
+        there is seen at inside(worker). Needs root."""
+        script = f'{mount.format(store=self.store)} && chmod 700 {self.store} && exec "$@"'
+        return self.workers.start("images", self.ns.config, command=[
+            "unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", program("newsmill-images")])
+
+    def inside(self, worker):
+        """The store as that worker sees it."""
+        return pathlib.Path(f"/proc/{worker.pid}/root{self.store}")
 
     def number(self, case):
         """The number of the article of a case; any name of a case will do."""

@@ -30,6 +30,11 @@ def saved(image, kind, **options):
     return out.getvalue()
 
 
+def noise(width, height, seed=1):
+    """A PNG that is as large as its pixels."""
+    return saved(Image.frombytes("RGB", (width, height), random.Random(seed).randbytes(width * height * 3)), "PNG")
+
+
 # ---- PNG
 
 def chunk(name, data=b"", crc=None):
