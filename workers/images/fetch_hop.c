@@ -67,6 +67,7 @@ static bool set_up(struct im_transfer *transfer)
     SET(CURLOPT_SSL_VERIFYPEER, 1L);
     SET(CURLOPT_SSL_VERIFYHOST, 2L);
     SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_QUICK_EXIT, 1L); /* else the end of a transfer waits for a resolver thread that nobody answers */
     SET(CURLOPT_MAXLIFETIME_CONN, 300L); /* seconds: a host that moves is followed in time */
     SET(CURLOPT_MAXAGE_CONN, 30L);
     SET(CURLOPT_USERAGENT, config->user_agent);
