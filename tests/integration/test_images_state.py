@@ -96,7 +96,7 @@ def test_T139_full(new_rig):
     rig.facets.poll()
     states = {case: [outcome(image) for image in rig.images(case)] for case in cases}
     assert set(sum(states.values(), [])) <= {"cached", "pending"} and ["pending"] in states.values()
-    assert counted(rig, worker, "store_paused") == 1
+    rig.facets.wait(lambda: counted(rig, worker, "store_paused") == 1, 20, "it is paused")
     assert len(whole_objects(rig, rig.inside(worker))) < 12
     remount(worker, rig, "size=32m")
     rig.settle(cases, 90)
