@@ -436,11 +436,35 @@ static void breaker__opens_after_ten_in_a_row_doubling(void **state)
 
 #define TEST(name) cmocka_unit_test_setup(name, iw_fresh)
 
+static void cached__a_file_that_was_found_counts_only_with_its_object(void **state)
+{
+    (void)state;
+    struct im_result result = {.outcome = IM_RESULT_CACHED,
+                               .sha256 = iw_sha(1),
+                               .type = "image/png",
+                               .thumbs = "",
+                               .etag = "",
+                               .last_modified = "",
+                               .fresh_ms = -1,
+                               .existed = true};
+    assert_int_equal(iw_lease(1, "a").how, IM_HOW_taken);
+    struct im_answer answer = IW_ASK(im_result(&iw.state, &iw.world.pipe, iw_url(1), "a", 0, &result));
+    assert_int_equal(answer.how, IM_HOW_late);
+    assert_int_equal(answer.value, 1); /* gc may have removed it: write it */
+    assert_string_equal(iw_field("", iw_url(1), "state"), "");
+    result.existed = false;
+    assert_int_equal(IW_ASK(im_result(&iw.state, &iw.world.pipe, iw_url(1), "a", 0, &result)).how, IM_HOW_cached);
+    result.existed = true;
+    assert_int_equal(iw_lease(2, "a").how, IM_HOW_taken);
+    assert_int_equal(IW_ASK(im_result(&iw.state, &iw.world.pipe, iw_url(2), "a", 0, &result)).how, IM_HOW_cached);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(lease__one_of_two_owners_has_it),
         TEST(lease__who_comes_back_late_writes_nothing),
+        TEST(cached__a_file_that_was_found_counts_only_with_its_object),
         TEST(lease__that_ran_out_is_still_good_where_nobody_took_it),
         TEST(lease__ends_without_an_outcome),
         TEST(cached__wakes_every_article_and_registers_the_object),

@@ -3,7 +3,7 @@
 -- ARGV 2 urlhash, 3 token, 4 jitter, ppm, 5 cached, same or failed; then
 --   cached  6 sha256, 7 type, 8 width, 9 height, 10 bytes, 11 rawWidth, 12 rawHeight, 13 orientation, 14 etag,
 --           15 lastModified, 16 fresh for ms ('': by the options), 17 thumbs, 18 since when `deleting`, where the
---           object was put again after that
+--           object was put again after that, 19 `existed`: a file was found under its name and not written
 --   same    6 etag, 7 lastModified, 8 fresh for ms: it is what we have (304)
 --   failed  6 reason, 7 retry later gone policy never ours, 8 not before, ms from now, 9 width, 10 height ('': unknown)
 
@@ -47,7 +47,8 @@ local function register(sha)
 end
 
 -- An object that gc is removing is not there, whatever the store says: put again once gc has certainly ended. The same
--- after a lease ran out, even where nobody else took it: a put of long ago may be gone.
+-- after a lease ran out, even where nobody else took it: a put of long ago may be gone. And a file that was found, of an
+-- object that Redis does not know, may be one that gc has removed since: it is written again (1).
 local function cached()
   if call('GET', key('lease:', hash)) ~= token then return {'late', 0} end
   local sha = ARGV[6]
@@ -55,6 +56,7 @@ local function cached()
   if since and (now < since + p.deleting_ms or ARGV[18] ~= text(since)) then
     return {'deleting', math.max(since + p.deleting_ms, now), text(since)}
   end
+  if ARGV[19] == 'existed' and call('EXISTS', key('o:', sha)) == 0 then return {'late', 1} end
   local thumbs = call('HGET', key('o:', sha), 'thumbs')
   local same = e.state == 'cached' and e.sha256 == sha and thumbs == ARGV[17]
   if e.sha256 ~= sha then unlink_object(e) end

@@ -354,12 +354,13 @@ static void add_cached(struct nm_pipe *pipe, const struct im_result *result)
     add_number(pipe, result->fresh_ms, 0);
     nm_pipe_str(pipe, result->thumbs);
     add_number(pipe, result->put_again_ms, 1);
+    nm_pipe_str(pipe, result->existed ? "existed" : "");
 }
 
 size_t im_result(const struct im_state *state, struct nm_pipe *pipe, const char *hash, const char *token,
                  int64_t jitter, const struct im_result *result)
 {
-    static const size_t n_more[] = {[IM_RESULT_CACHED] = 13, [IM_RESULT_SAME] = 3, [IM_RESULT_FAILED] = 5};
+    static const size_t n_more[] = {[IM_RESULT_CACHED] = 14, [IM_RESULT_SAME] = 3, [IM_RESULT_FAILED] = 5};
     static const char *const words[] = {
         [IM_RESULT_CACHED] = "cached", [IM_RESULT_SAME] = "same", [IM_RESULT_FAILED] = "failed"};
     size_t index = im_call(state, pipe, IM_SCRIPT_result, 4 + n_more[result->outcome]);

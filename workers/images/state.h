@@ -54,6 +54,7 @@ struct im_state {
     char prefix[96]; /* "<namespace>:" */
     int32_t partitions;
     int64_t now_ms; /* < 0: Redis' clock */
+    bool dry;       /* im_member(), im_mark() and im_evict() only say what they would do */
     struct im_state_options options;
 };
 
@@ -147,6 +148,7 @@ struct im_result {
     const char *etag, *last_modified;           /* CACHED, SAME; "": none                                  */
     int64_t fresh_ms;                           /* max-age; < 0: not given                                 */
     int64_t put_again_ms;                       /* since_ms of DELETING where it was put again; 0: was not */
+    bool existed;                               /* CACHED: one of its files was found and not written      */
     enum im_reason reason;                      /* FAILED                                                  */
     int status;                                 /* of HTTP, decides for bad_status; 0: none                */
     int64_t after_ms;                           /* FAILED: not before, from now; of im_retry_after()       */
@@ -155,8 +157,9 @@ struct im_result {
  * again), AGAIN (a further try of this round; value: when), FAILED (value: when, 0: never), OURS (nothing is held
  * against the URL), NONE (SAME of what is not cached any more). LOST: another has the lease, nothing was written.
  * DELETING: gc is removing this object; wait until value, put it again even where its name exists, and come again with
- * put_again_ms and a lease that was kept up. LATE (only for CACHED): the lease ran out, but nobody took it: extend it,
- * put the object again, come again. Between the put and this call must lie less than gc.graceMs. */
+ * put_again_ms and a lease that was kept up. LATE (only for CACHED): the lease ran out, but nobody took it, or (value
+ * 1) a file was found that gc may have removed since: extend it, put the object again, with value 1 even where its name
+ * exists, come again. Between the put and this call must lie less than gc.graceMs. */
 size_t im_result(const struct im_state *state, struct nm_pipe *pipe, const char *hash, const char *token,
                  int64_t jitter, const struct im_result *result);
 /* Retry-After in seconds, whatever a server sent (negative, enormous); has false: none. In ms, within the limits. */

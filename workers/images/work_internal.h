@@ -88,6 +88,7 @@ struct im_task {
     uint64_t fetch_id;
     struct im_fetched fetched;
     bool has_body;
+    bool existed; /* a file of it was found in the store */
     struct im_facts facts;
     int input_fd; /* read-only, for the decoder */
     struct im_output copy, thumb[IM_THUMBS];

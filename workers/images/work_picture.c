@@ -194,6 +194,7 @@ static enum im_reason put_thumbs(struct im_task *task, struct im_store *store, s
         reason = im_store_put(store, path, &task->thumb[i].content, task->replace, &put, &task->why);
         if (reason != IM_NONE)
             return reason;
+        task->existed = task->existed || put == IM_PUT_EXISTED;
         file[n] = (struct im_thumb_file){
             .edge = name->edge, .width = made->width, .height = made->height, .webp = name->type == IM_WEBP};
         nm_hex_write(task->thumb[i].content.sha256, IM_SHA256_BYTES, file[n++].sha256);
@@ -212,6 +213,7 @@ static void run_put(struct im_job *job, struct im_store *store)
     struct im_name name = {.type = task->facts.type};
     memcpy(name.sha256, task->copy.content.sha256, sizeof name.sha256);
     nm_hex_write(name.sha256, sizeof name.sha256, task->sha256);
+    task->existed = false;
     task->stored = put_thumbs(task, store, &name);
     if (task->stored != IM_NONE)
         return;
@@ -219,6 +221,7 @@ static void run_put(struct im_job *job, struct im_store *store)
     name.type = task->facts.type;
     im_name_write(&name, path);
     task->stored = im_store_put(store, path, &task->copy.content, task->replace, &task->put, &task->why);
+    task->existed = task->existed || (task->stored == IM_NONE && task->put == IM_PUT_EXISTED);
 }
 
 static void run_look(struct im_job *job, struct im_store *store)
@@ -278,6 +281,7 @@ static void stored(struct im_work *work, struct im_task *task)
                                       .last_modified = fetched->last_modified,
                                       .fresh_ms = fetched->max_age_s < 0 ? -1 : fetched->max_age_s * 1000,
                                       .put_again_ms = task->replace ? task->result.put_again_ms : 0,
+                                      .existed = task->existed,
                                       .status = fetched->status};
     task->stage = IM_STAGE_RESULT;
     im_task_want(task, IM_WANT_RESULT);

@@ -155,12 +155,12 @@ static void on_extend(struct im_work *work, struct im_task *task, const struct i
         im_task_end(task, -1);
 }
 
-/* The object is put once more: gc was removing it, or the lease had run out meanwhile. */
+/* The object is put once more: gc was removing it or may have, or the lease had run out meanwhile. */
 static void put_again(struct im_work *work, struct im_task *task, const struct im_answer *answer)
 {
     bool deleting = answer->how == IM_HOW_deleting;
     int64_t wait_ms = deleting ? answer->value - im_work_now_ms(work) : 0;
-    task->replace = deleting;
+    task->replace = deleting || answer->value == 1;
     task->result.put_again_ms = deleting ? answer->since_ms : 0;
     task->away_ms = nm_boottime_ms() + (wait_ms > 0 ? wait_ms : 0);
     task->stage = IM_STAGE_AWAY;
