@@ -217,27 +217,40 @@ local function give_up(e, reason)
   return wake(e.hash)
 end
 
--- The entries that show an object, as far as gc has to know them; what only seems to is taken out. nil: more than one
--- call may look at.
-local function entries_of(sha)
+-- The entries that show an object, as far as gc has to know them; what only seems to is taken out, but for `dry`. nil:
+-- more than one call may look at.
+local function entries_of(sha, dry)
   local k, entries = key('urls:', sha), {}
   if call('SCARD', k) > p.max_urls then return nil end
   for _, hash in ipairs(call('SMEMBERS', k)) do
     local f = call('HMGET', url_key(hash), 'sha256', 'lastUsed', 'dying', 'full')
     local e = {hash = hash, sha256 = f[1], lastUsed = f[2] or nil, dying = f[3], full = f[4]}
-    if e.sha256 == sha then entries[#entries + 1] = e else call('SREM', k, hash) end
+    if e.sha256 == sha then
+      entries[#entries + 1] = e
+    elseif not dry then
+      call('SREM', k, hash)
+    end
   end
   return entries
 end
 
--- Gives up the entries of an object, no more of them than wake p.max_users articles. Returns how many are left.
-local function give_up_object(sha, reason)
+-- Gives up the entries of an object, no more of them than wake p.max_users articles. `purge`: who fetches one has lost
+-- his lease. Returns how many are left.
+local function give_up_object(sha, reason, purge)
   local woken, left = 0, 0
   local hashes = call('SRANDMEMBER', key('urls:', sha), p.max_urls)
   for _, hash in ipairs(hashes) do
     local e = read_entry(hash)
     if woken >= p.max_users then break end
-    if e.sha256 == sha then woken = woken + 1 + give_up(e, reason) else call('SREM', key('urls:', sha), hash) end
+    if e.sha256 == sha then
+      if purge then
+        call('HDEL', url_key(hash), 'token')
+        call('DEL', key('lease:', hash))
+      end
+      woken = woken + 1 + give_up(e, reason)
+    else
+      call('SREM', key('urls:', sha), hash)
+    end
   end
   left = call('SCARD', key('urls:', sha))
   return left

@@ -44,27 +44,56 @@ size_t im_lost(const struct im_state *state, struct nm_pipe *pipe, const char *s
     return im_call_texts(state, pipe, IM_SCRIPT_lost, IM_TEXTS(sha256));
 }
 
+/* ---- gc */
+
+static const char *dry(const struct im_state *state)
+{
+    return state->dry ? "dry" : "";
+}
+
 size_t im_member(const struct im_state *state, struct nm_pipe *pipe, const char *hash, const char *member)
 {
-    return im_call_texts(state, pipe, IM_SCRIPT_member, IM_TEXTS(hash, member));
+    return im_call_texts(state, pipe, IM_SCRIPT_member, IM_TEXTS(hash, member, dry(state)));
 }
 
 size_t im_mark(const struct im_state *state, struct nm_pipe *pipe, const char *sha256)
 {
-    return im_call_texts(state, pipe, IM_SCRIPT_mark, IM_TEXTS(sha256));
+    return im_call_texts(state, pipe, IM_SCRIPT_mark, IM_TEXTS(sha256, "", dry(state), ""));
+}
+
+size_t im_mark_idle(const struct im_state *state, struct nm_pipe *pipe, const char *sha256, int64_t idle_ms, bool alone)
+{
+    char idle[24];
+    (void)snprintf(idle, sizeof idle, "%" PRId64, idle_ms);
+    return im_call_texts(state, pipe, IM_SCRIPT_mark, IM_TEXTS(sha256, idle, dry(state), alone ? "alone" : ""));
 }
 
 size_t im_evict(const struct im_state *state, struct nm_pipe *pipe, const char *sha256)
 {
-    return im_call_texts(state, pipe, IM_SCRIPT_evict, IM_TEXTS(sha256));
+    return im_call_texts(state, pipe, IM_SCRIPT_evict, IM_TEXTS(sha256, "", dry(state)));
+}
+
+size_t im_purge(const struct im_state *state, struct nm_pipe *pipe, const char *sha256)
+{
+    return im_call_texts(state, pipe, IM_SCRIPT_evict, IM_TEXTS(sha256, "purge", dry(state)));
 }
 
 size_t im_deleting(const struct im_state *state, struct nm_pipe *pipe, const char *sha256, const char *token)
 {
-    return im_call_texts(state, pipe, IM_SCRIPT_deleting, IM_TEXTS(sha256, token));
+    return im_call_texts(state, pipe, IM_SCRIPT_deleting, IM_TEXTS(sha256, token, ""));
+}
+
+size_t im_purging(const struct im_state *state, struct nm_pipe *pipe, const char *sha256, const char *token)
+{
+    return im_call_texts(state, pipe, IM_SCRIPT_deleting, IM_TEXTS(sha256, token, "purge"));
 }
 
 size_t im_deleted(const struct im_state *state, struct nm_pipe *pipe, const char *sha256, const char *token)
 {
-    return im_call_texts(state, pipe, IM_SCRIPT_deleted, IM_TEXTS(sha256, token));
+    return im_call_texts(state, pipe, IM_SCRIPT_deleted, IM_TEXTS(sha256, token, ""));
+}
+
+size_t im_purged(const struct im_state *state, struct nm_pipe *pipe, const char *sha256, const char *token)
+{
+    return im_call_texts(state, pipe, IM_SCRIPT_deleted, IM_TEXTS(sha256, token, "purge"));
 }

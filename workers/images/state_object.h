@@ -25,14 +25,24 @@ size_t im_reset(const struct im_state *state, struct nm_pipe *pipe, const char *
 /* An object is missing or damaged. OK; MORE: call again (value: URLs left). */
 size_t im_lost(const struct im_state *state, struct nm_pipe *pipe, const char *sha256);
 
-/* gc and eviction, R25 and 4.3, in this order: im_member() for each user, im_mark() or im_evict(), after the grace
+/* gc and eviction, in this order: im_member() for each user, im_mark() or im_evict(), after the grace
  * (value) im_deleting(), the file, im_deleted(). member is "<partition>:<id>". */
 size_t im_member(const struct im_state *state, struct nm_pipe *pipe, const char *hash, const char *member);
-size_t im_mark(const struct im_state *state, struct nm_pipe *pipe, const char *sha256);  /* DYING USED NONE DELETING */
+size_t im_mark(const struct im_state *state, struct nm_pipe *pipe, const char *sha256); /* DYING USED NONE DELETING */
+/* The same for another time without use. alone: as if no article showed it, where state->dry. */
+size_t im_mark_idle(const struct im_state *state, struct nm_pipe *pipe, const char *sha256, int64_t idle_ms,
+                    bool alone);
 size_t im_evict(const struct im_state *state, struct nm_pipe *pipe, const char *sha256); /* OK MORE SPARED NONE      */
 /* OK: remove the file before value, or not at all. HELD (value: until when), DYING, USED, NONE. */
 size_t im_deleting(const struct im_state *state, struct nm_pipe *pipe, const char *sha256, const char *token);
 /* OK; LOST: it was not ours any more, its URLs are fetched again; MORE: call again; HELD: another gc has it. */
 size_t im_deleted(const struct im_state *state, struct nm_pipe *pipe, const char *sha256, const char *token);
+
+/* An operator wants it gone: im_evict(), im_deleting() and im_deleted() without any age or grace, and nothing is spared
+ * but what is deleting already. It stays so until gc calls im_deleted() when gc.graceMs are over: a writer may have
+ * seen the file, and is told to put it again. */
+size_t im_purge(const struct im_state *state, struct nm_pipe *pipe, const char *sha256); /* OK MORE SPARED NONE */
+size_t im_purging(const struct im_state *state, struct nm_pipe *pipe, const char *sha256, const char *token);
+size_t im_purged(const struct im_state *state, struct nm_pipe *pipe, const char *sha256, const char *token);
 
 #endif
