@@ -123,11 +123,12 @@ enum nm_status nm_tool_id(const char *text, char out[NM_ID_BYTES], struct nm_err
     return status;
 }
 
-#define N_COMMANDS 10
+#define N_COMMANDS 11
 
 static const struct nm_command *const commands[N_COMMANDS] = {
-    &nm_streams_command, &nm_load_command,    &nm_wait_command, &nm_ps_command,    &nm_tail_command,
-    &nm_explain_command, &nm_stories_command, &nm_dead_command, &nm_check_command, &nm_options_command,
+    &nm_streams_command, &nm_load_command,    &nm_wait_command,    &nm_ps_command,
+    &nm_tail_command,    &nm_explain_command, &nm_stories_command, &nm_images_command,
+    &nm_dead_command,    &nm_check_command,   &nm_options_command,
 };
 
 static void print_overview(FILE *out)
@@ -139,7 +140,7 @@ static void print_overview(FILE *out)
         (void)fprintf(out, "  %-8s  %s\n", commands[i]->name, commands[i]->summary);
     (void)fprintf(out, "  %-8s  %s\n\n", "help", "this text, or with a command's name how it is used");
     (void)fprintf(out, "exit codes: 0 done, 1 fatal, 2 configuration or usage, 3 a wait or a check did not succeed,\n"
-                       "            or the article is not known\n\n"
+                       "            or the article or image is not known\n\n"
                        "example:\n"
                        "  newsmill streams apply -c newsmill.yaml && newsmill load -c newsmill.yaml events.ndjson\n");
 }

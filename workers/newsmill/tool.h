@@ -37,7 +37,7 @@ extern const struct nm_reader nm_readers[];
 
 /* Every command, ended by a row without name. */
 extern const struct nm_command nm_streams_command, nm_load_command, nm_wait_command, nm_tail_command, nm_dead_command,
-    nm_check_command, nm_options_command, nm_ps_command, nm_explain_command, nm_stories_command;
+    nm_check_command, nm_options_command, nm_ps_command, nm_explain_command, nm_stories_command, nm_images_command;
 
 /* The whole program; returns the exit code. */
 int nm_tool_main(int argc, char **argv);
