@@ -13,6 +13,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from support.images import Rig  # noqa: E402
+from support.collect import Space  # noqa: E402
 from support.namespace import Namespace  # noqa: E402
 from support.servers import Kafka, Redis, kafka_answers  # noqa: E402
 from support.workers import Workers  # noqa: E402
@@ -115,6 +116,25 @@ def shared_rig(session_kafka, session_redis, tmp_path_factory):
 def new_rig(session_kafka, session_redis, tmp_path_factory):
     """The same for one test."""
     yield from rig_maker(session_kafka, session_redis, lambda: tmp_path_factory.mktemp("rig"))
+
+
+@pytest.fixture
+def new_space(redis, tmp_path):
+    """Makes stores of images with a Redis namespace each: see support/collect.py."""
+    made = []
+
+    def make(**options):
+        made.append(Space(tmp_path, redis, **options))
+        return made[-1]
+
+    yield make
+    for space in made:
+        space.close()
+
+
+@pytest.fixture
+def space(new_space):
+    return new_space()
 
 
 @pytest.fixture
