@@ -45,57 +45,148 @@ static void weigh__follows_the_formula(void **state)
     assert_near(rl_weigh(&defaults, term, counts, 0, 0, weight), 1);
 }
 
-static void ids_of(unsigned char id[][RL_ID], size_t n)
+enum { MOST_LISTS = 16, MOST_IDS = 64, SELF = 255 };
+
+/* Lists of ids as Redis gives them. */
+struct lists {
+    char id[256][RL_ID];
+    struct nm_reply element[MOST_LISTS][MOST_IDS], list[MOST_LISTS];
+    double weight[MOST_LISTS];
+    struct nm_arena arena;
+    struct rl_candidate best[RL_CANDIDATES];
+};
+
+/* `counted`: ids of tests; they differ in one byte. */
+static void lists_init(struct lists *lists, bool counted)
 {
-    for (size_t i = 0; i < n; i++) {
-        memset(id[i], 0, RL_ID);
-        id[i][0] = (unsigned char)(i * 7);
-        id[i][15] = (unsigned char)i;
+    *lists = (struct lists){0};
+    for (size_t i = 0; i < 256; i++) {
+        lists->id[i][RL_ID - 1] = (char)i;
+        if (!counted)
+            nm_digest_raw(lists->id[i], RL_ID, lists->id[i], RL_ID);
     }
+    for (size_t i = 0; i < MOST_LISTS; i++)
+        lists->list[i] = (struct nm_reply){.element = lists->element[i], .type = NM_REPLY_ARRAY};
+}
+
+static void lists_add(struct lists *lists, size_t term, size_t id)
+{
+    lists->element[term][lists->list[term].len++] =
+        (struct nm_reply){.str = lists->id[id], .len = RL_ID, .type = NM_REPLY_STR};
+}
+
+static size_t find(struct lists *lists, const struct rl_options *options, size_t n, double norm)
+{
+    struct rl_question question = {.options = options,
+                                   .id = (const unsigned char *)lists->id[SELF],
+                                   .weight = lists->weight,
+                                   .n = n,
+                                   .norm = norm};
+    size_t n_found;
+    nm_arena_reset(&lists->arena);
+    assert_int_equal(rl_find(&question, lists->list, &lists->arena, lists->best, &n_found, NULL), NM_OK);
+    return n_found;
 }
 
 static void candidates__sum_up_and_the_best_come_first(void **state)
 {
     (void)state;
-    enum { N = 40 };
-    unsigned char id[N][RL_ID];
-    struct nm_arena arena = {0};
-    struct rl_candidates table;
-    ids_of(id, N);
-    assert_int_equal(rl_candidates_init(&table, N, &arena, NULL), NM_OK);
-    for (size_t i = 0; i < N; i++)
-        for (size_t k = 0; k <= i; k++)
-            rl_candidates_add(&table, id[i], 0.5);
-    assert_int_equal(table.n, N);
-    size_t n = rl_candidates_best(&table, &defaults, 1);
-    assert_int_equal(n, 8);
-    for (size_t i = 0; i < n; i++) {
-        assert_memory_equal(table.slot[i].id, id[N - 1 - i], RL_ID);
-        assert_near(table.slot[i].dot, 0.25 * (double)(N - i));
-        assert_near(table.slot[i].shared, 0.5 * (double)(N - i));
+    struct lists lists;
+    lists_init(&lists, true);
+    for (size_t term = 0; term < 12; term++) {
+        lists.weight[term] = 0.5;
+        lists_add(&lists, term, SELF);
+        for (size_t id = term; id < 12; id++)
+            lists_add(&lists, term, id);
     }
-    nm_arena_clear(&arena);
+    assert_int_equal(find(&lists, &defaults, 12, 1), 8);
+    for (size_t i = 0; i < 8; i++) {
+        assert_memory_equal(lists.best[i].id, lists.id[11 - i], RL_ID);
+        assert_near(lists.best[i].dot, 0.25 * (double)(12 - i));
+        assert_near(lists.best[i].shared, 0.5 * (double)(12 - i));
+    }
+    nm_arena_clear(&lists.arena);
 }
 
 static void candidates__that_cannot_be_similar_are_left_out(void **state)
 {
     (void)state;
-    unsigned char id[3][RL_ID];
-    struct nm_arena arena = {0};
-    struct rl_candidates table;
-    ids_of(id, 3);
-    assert_int_equal(rl_candidates_init(&table, 3, &arena, NULL), NM_OK);
-    rl_candidates_add(&table, id[0], 0.2); /* 0.2 / 2 * 0.2 / 1.6 */
-    rl_candidates_add(&table, id[1], 0.9); /* 0.9 / 2 * 0.9 / 1.6 = 0.25 */
-    rl_candidates_add(&table, id[2], 0.6); /* 0.6 / 2 * 0.6 / 1.6 = 0.11 */
-    assert_int_equal(rl_candidates_best(&table, &defaults, 2), 1);
-    assert_memory_equal(table.slot[0].id, id[1], RL_ID);
+    struct lists lists;
+    lists_init(&lists, false);
+    static const double weight[] = {0.2, 0.9, 0.6}; /* with a norm of 2: 0.2 / 2 * 0.2 / 1.6; 0.25; 0.11 */
+    for (size_t i = 0; i < 3; i++) {
+        lists.weight[i] = weight[i];
+        lists_add(&lists, i, i);
+    }
+    assert_int_equal(find(&lists, &defaults, 3, 2), 1);
+    assert_memory_equal(lists.best[0].id, lists.id[1], RL_ID);
     struct rl_options open = defaults;
     open.gate = 0;
-    assert_int_equal(rl_candidates_init(&table, 3, &arena, NULL), NM_OK);
-    rl_candidates_add(&table, id[2], 0.6);
-    assert_int_equal(rl_candidates_best(&table, &open, 2), 1);
-    nm_arena_clear(&arena);
+    assert_int_equal(find(&lists, &open, 3, 2), 2);
+    assert_memory_equal(lists.best[1].id, lists.id[2], RL_ID);
+    nm_arena_clear(&lists.arena);
+}
+
+/* The best by sums over all lists, one id after the other. */
+static size_t find_plainly(const struct lists *lists, const struct rl_options *options, size_t n, double norm,
+                           struct rl_candidate *best)
+{
+    size_t n_best = 0;
+    for (size_t id = 0; id < SELF; id++) {
+        struct rl_candidate sum = {.id = (const unsigned char *)lists->id[id]};
+        for (size_t term = 0; term < n; term++)
+            for (size_t i = 0; i < lists->list[term].len; i++)
+                if (lists->element[term][i].str == lists->id[id]) {
+                    sum.dot += lists->weight[term] * lists->weight[term];
+                    sum.shared += lists->weight[term];
+                }
+        double bound = sqrt(sum.dot) / norm * (options->gate > 0 ? fmin(1, sum.shared / options->gate) : 1);
+        if (bound < RL_LEAST)
+            continue;
+        size_t at = n_best++;
+        for (; at > 0 && (sum.dot > best[at - 1].dot ||
+                          (sum.dot >= best[at - 1].dot && memcmp(sum.id, best[at - 1].id, RL_ID) < 0));
+             at--)
+            best[at] = best[at - 1];
+        best[at] = sum;
+    }
+    return n_best < (size_t)options->candidates ? n_best : (size_t)options->candidates;
+}
+
+static void candidates__are_those_of_plain_sums_over_all_lists(void **state)
+{
+    (void)state;
+    unsigned seed = 1;
+    size_t n_all = 0;
+    for (int round = 0; round < 2000; round++) {
+        struct lists lists;
+        struct rl_candidate best[256];
+        struct rl_options options = defaults;
+        double norm = 0;
+        size_t n = 1 + (size_t)rand_r(&seed) % MOST_LISTS;
+        lists_init(&lists, round % 2 == 0);
+        options.gate = round % 3 ? 1.6 : 0;
+        for (size_t term = 0; term < n; term++) {
+            size_t few = (size_t)rand_r(&seed) % MOST_IDS;
+            lists.weight[term] = round % 5 ? rand_r(&seed) % 1000 / 1000.0 : 0.3;
+            norm += lists.weight[term] * lists.weight[term];
+            for (size_t id = 0; id < SELF; id++)
+                if (lists.list[term].len < few && rand_r(&seed) % 4 == 0)
+                    lists_add(&lists, term, id);
+            lists_add(&lists, term, SELF);
+        }
+        norm = norm > 0 ? sqrt(norm) : 1;
+        size_t n_found = find(&lists, &options, n, norm);
+        assert_int_equal(n_found, find_plainly(&lists, &options, n, norm, best));
+        for (size_t i = 0; i < n_found; i++) {
+            assert_memory_equal(lists.best[i].id, best[i].id, RL_ID);
+            assert_false(lists.best[i].dot < best[i].dot || lists.best[i].dot > best[i].dot);
+            assert_false(lists.best[i].shared < best[i].shared || lists.best[i].shared > best[i].shared);
+        }
+        n_all += n_found;
+        nm_arena_clear(&lists.arena);
+    }
+    assert_true(n_all > 4000);
 }
 
 static void facet__scores_have_four_decimals_without_zeros_at_the_end(void **state)
@@ -266,6 +357,7 @@ int main(void)
         cmocka_unit_test(weigh__follows_the_formula),
         cmocka_unit_test(candidates__sum_up_and_the_best_come_first),
         cmocka_unit_test(candidates__that_cannot_be_similar_are_left_out),
+        cmocka_unit_test(candidates__are_those_of_plain_sums_over_all_lists),
         cmocka_unit_test(facet__scores_have_four_decimals_without_zeros_at_the_end),
         cmocka_unit_test(facet__has_its_members_in_order),
         cmocka_unit_test(view__is_checked),

@@ -232,27 +232,21 @@ static enum nm_status emit_all(struct related *related, struct nm_batch *batch, 
 /* ---- step 1 ---- */
 
 static enum nm_status find(struct related *related, const struct nm_batch *batch, const struct item_data *data,
-                           const double *weight, double norm, struct rl_candidates *out, size_t *n_out,
+                           const double *weight, double norm, struct rl_candidate *found, size_t *n_found,
                            struct nm_error *err)
 {
     const struct rl_article *article = &data->article;
-    size_t asked = article->n_terms, most = 0;
-    if (asked > (size_t)related->options.query_terms)
-        asked = (size_t)related->options.query_terms;
-    for (size_t i = 0; i < asked; i++)
-        most += nm_pipe_reply(batch->replies, data->command + 2 + i)->len;
-    enum nm_status status = rl_candidates_init(out, most, batch->arena, err);
-    for (size_t i = 0; status == NM_OK && i < asked; i++) {
-        const struct nm_reply *ids = nm_pipe_reply(batch->replies, data->command + 2 + i);
-        for (size_t k = 0; k < ids->len; k++) {
-            const struct nm_reply *id = nm_reply_at(ids, k);
-            if (id->len == RL_ID && memcmp(id->str, article->id, RL_ID) != 0)
-                rl_candidates_add(out, (const unsigned char *)id->str, weight[i]);
-        }
-    }
-    if (status == NM_OK)
-        *n_out = rl_candidates_best(out, &related->options, norm);
-    return status;
+    size_t most = (size_t)related->options.query_terms;
+    struct rl_question question = {.options = &related->options,
+                                   .id = article->id,
+                                   .weight = weight,
+                                   .n = article->n_terms < most ? article->n_terms : most,
+                                   .norm = norm};
+    *n_found = 0;
+    if (question.n == 0)
+        return NM_OK;
+    nm_arena_reset(&related->doc); /* which stays in the processor's cache, as the batch's does not */
+    return rl_find(&question, nm_pipe_reply(batch->replies, data->command + 2), &related->doc, found, n_found, err);
 }
 
 /* Whether an item before this one is of the same article. */
@@ -269,14 +263,14 @@ static enum nm_status place(struct related *related, struct nm_batch *batch, str
     struct item_data *data = item->data;
     struct rl_counts counts[RL_TERMS];
     double weight[RL_TERMS];
-    struct rl_candidates found = {0};
+    struct rl_candidate found[RL_CANDIDATES];
     size_t n = data->article.n_terms, n_found = 0;
     int64_t stories;
     rl_counts_read(nm_pipe_reply(batch->replies, data->command), nm_pipe_reply(batch->replies, data->command + 1), n,
                    counts, &stories);
     double norm = rl_weigh(&related->options, data->article.term, counts, n, stories, weight);
-    enum nm_status status = find(related, batch, data, weight, norm, &found, &n_found, err);
-    struct rl_placement placement = {&data->article, weight, norm, found.slot, n_found};
+    enum nm_status status = find(related, batch, data, weight, norm, found, &n_found, err);
+    struct rl_placement placement = {&data->article, weight, norm, found, n_found};
     /* The version before it takes out postings that it does not have, also those that this one wrote at step 0. */
     if (status == NM_OK && came_before(batch, item))
         rl_post(&related->state, &related->options, batch->pipe, &data->article);

@@ -28,6 +28,7 @@ enum {
     RL_HEX = 32,                /* bytes of an id in messages                     */
     RL_KEY = NM_TERM_KEY_BYTES, /* of a term in Redis                    */
     RL_TERMS = 128,             /* most terms of an article, title and excerpt    */
+    RL_CANDIDATES = 64,         /* most that one article has                      */
     RL_HASH = 8,                /* bytes of the hash of what linking uses         */
     RL_PREFIX = 96,             /* "<namespace>:{rel}:" and a NUL                 */
     RL_WALK = 64,               /* members that one walk over a story gives       */
@@ -73,19 +74,20 @@ struct rl_candidate {
     const unsigned char *id; /* borrowed from replies */
     double dot, shared;
 };
-/* An open table that is filled posting by posting. */
-struct rl_candidates {
-    struct rl_candidate *slot;
-    size_t n, mask;
+struct rl_question { /* who is similar to an article */
+    const struct rl_options *options;
+    const unsigned char *id; /* its own, which lies in the lists, too */
+    const double *weight;    /* of its first n terms, 64 at most */
+    size_t n;
+    double norm;
 };
-/* Room for `most` ids. NM_FATAL: out of memory. */
-NM_MUST_USE enum nm_status rl_candidates_init(struct rl_candidates *table, size_t most, struct nm_arena *arena,
-                                              struct nm_error *err);
-void rl_candidates_add(struct rl_candidates *table, const unsigned char *id, double weight);
-/* Moves the best ones to the front of `slot`, by dot, then the smaller id: at most options->candidates of those whose
- * similarity can reach RL_LEAST. Returns how many. */
-size_t rl_candidates_best(struct rl_candidates *table, const struct rl_options *options, double norm);
 #define RL_LEAST 0.15
+/* Of those in list[i], the ids of articles with term i: the best ones, by dot, then the smaller id; *out of them, at
+ * most options->candidates of those whose similarity can reach RL_LEAST. `arena` is scratch. NM_FATAL: out of memory.
+ */
+NM_MUST_USE enum nm_status rl_find(const struct rl_question *question, const struct nm_reply *list,
+                                   struct nm_arena *arena, struct rl_candidate best[RL_CANDIDATES], size_t *out,
+                                   struct nm_error *err);
 
 /* ---- related_facet.c ---- */
 
