@@ -52,13 +52,19 @@ static void add_score(struct nm_buf *buf, const char *bytes)
     nm_buf_add(buf, text, text[len - 1] == '.' ? len - 1 : len);
 }
 
+/* Without nm_buf_addf(): lists are most of what is written. */
 static void add_list(struct nm_buf *buf, const char *name, const char *list, size_t n)
 {
-    nm_buf_addf(buf, "\"%s\":[", name);
+    static const char begin[] = "{\"id\":\"", middle[] = "\",\"score\":";
+    nm_buf_adds(buf, name);
     for (size_t i = 0; i < n; i++) {
         char hex[RL_HEX + 1];
         nm_hex_write(list + i * LINK_BYTES, RL_ID, hex);
-        nm_buf_addf(buf, "%s{\"id\":\"%s\",\"score\":", i ? "," : "", hex);
+        if (i)
+            nm_buf_addc(buf, ',');
+        nm_buf_add(buf, begin, sizeof begin - 1);
+        nm_buf_add(buf, hex, RL_HEX);
+        nm_buf_add(buf, middle, sizeof middle - 1);
         add_score(buf, list + i * LINK_BYTES + RL_ID);
         nm_buf_addc(buf, '}');
     }
@@ -79,9 +85,8 @@ enum nm_status rl_facet(const struct rl_view *view, struct nm_buf *scratch, stru
         nm_hex_write(view->lead, RL_ID, lead);
         nm_buf_addf(scratch, "{\"story\":{\"id\":\"%s\",\"lead\":\"%s\",\"size\":%" PRId64 "},", story, lead,
                     view->size);
-        add_list(scratch, "related", view->shown, view->n_shown);
-        nm_buf_addc(scratch, ',');
-        add_list(scratch, "links", view->links, view->n_links);
+        add_list(scratch, "\"related\":[", view->shown, view->n_shown);
+        add_list(scratch, ",\"links\":[", view->links, view->n_links);
         nm_buf_adds(scratch, "}}");
     }
     char *copy = nm_buf_ok(scratch) ? nm_arena_copy(arena, nm_buf_str(scratch), scratch->len) : NULL;
