@@ -239,7 +239,8 @@ static enum nm_status answer(struct images *images, struct nm_batch *batch, stru
     if (view.how == IM_HOW_claimed && view.n_work)
         status = work_on(images, item, &view, err);
     look_at(images, &view);
-    if (status == NM_OK && (!view.reported || item->resend))
+    if (status == NM_OK &&
+        (!view.reported || item->resend || !item->set)) /* an event that comes again is answered again */
         status = emit(images, batch, item, &view, err);
     return status;
 }

@@ -219,8 +219,11 @@ enum nm_status im_work_add(struct im_work *work, const struct im_wanted *wanted,
         *later_ms = im_work_now_ms(work) + left_ms;
         return NM_OK;
     }
-    if (host->queue.n >= IM_HOST_TASKS)
+    if (host->queue.n >= IM_HOST_TASKS) {
+        *taken = IM_WAIT;
+        *later_ms = im_work_now_ms(work) + im_host_turn_ms(work, host);
         return NM_OK;
+    }
     struct im_task *task = task_new(work, wanted);
     if (!task)
         return nm_fail(err, NM_FATAL, "out of memory for an image's task");

@@ -50,8 +50,8 @@ struct im_wanted {
 };
 enum im_taken {
     IM_TAKEN, /* it is on its way */
-    IM_FULL,  /* too many tasks, or of this host: let the due entry fire again */
-    IM_WAIT,  /* its host takes nothing before *later_ms (ms since 1970): give the entry back until then */
+    IM_FULL,  /* too many tasks: let the due entry fire again */
+    IM_WAIT,  /* its host has no room before *later_ms (ms since 1970): give the entry back until then */
 };
 /* Everything is copied. NM_FATAL: out of memory. */
 NM_MUST_USE enum nm_status im_work_add(struct im_work *work, const struct im_wanted *wanted, enum im_taken *taken,

@@ -77,6 +77,14 @@ void im_host_enqueue(struct im_task *task, bool first)
     task->work->hosts_due_ms = 0;
 }
 
+/* At the rate of the fleet: who is sent away comes back in turn, and not all at once, again and again. */
+int64_t im_host_turn_ms(const struct im_work *work, struct im_host *host)
+{
+    int64_t before = IM_HOST_TASKS / 2 + host->n_sent_away++;
+    int64_t left_ms = before * 1000 / work->config.state->options.host_rate;
+    return left_ms > IM_TURN_MIN_MS ? left_ms : IM_TURN_MIN_MS;
+}
+
 static bool has_place(const struct im_task *task)
 {
     return task->stage >= IM_STAGE_SLOT && task->stage <= IM_STAGE_FETCH;
@@ -129,6 +137,8 @@ static void serve(struct im_work *work, struct im_host *host)
     size_t most = (size_t)work->config.settings->fetch.in_flight_items;
     while (host->queue.n && host->active < per_host && work->n_fetching < most)
         begin(im_queue_take(&host->queue));
+    if (host->queue.n <= IM_HOST_TASKS / 2)
+        host->n_sent_away = 0;
 }
 
 void im_hosts_serve(struct im_work *work)

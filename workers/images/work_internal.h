@@ -11,6 +11,7 @@
 enum {
     IM_MAX_NEEDS = 12,          /* hosts of one chain of redirects; fetch.maxHops is at most 10            */
     IM_HOST_TASKS = 64,         /* that wait for one host; more are given back                             */
+    IM_TURN_MIN_MS = 200,       /* before one that is given back comes again                               */
     IM_MAX_HOSTS = 4096,        /* remembered; idle ones are forgotten first                               */
     IM_MAX_ASKS = 1024,         /* commands of one pipe                                                    */
     IM_MAX_LOOKS = 256,         /* objects that are looked for at once                                     */
@@ -125,6 +126,7 @@ struct im_host {
     size_t n_uses; /* tasks that need it */
     size_t active; /* tasks of its queue that are between slot and the end of the fetch */
     int64_t not_before_ms;
+    int64_t n_sent_away;                 /* since its queue was at most half full */
     char address[IM_ADDRESS_TEXT_BYTES]; /* last one that a transfer would have used */
     char leads_to[NM_HOST_BYTES];        /* where its URLs were redirected to; "": nowhere */
     char name[NM_HOST_BYTES];
@@ -186,6 +188,8 @@ int64_t im_jitter(void);                               /* ppm */
 NM_MUST_USE enum nm_status im_host_find(struct im_work *work, const char *name, struct im_host **out,
                                         struct nm_error *err);
 void im_host_enqueue(struct im_task *task, bool first);
+/* Its queue is full: how long it takes until there will be room for this one more. */
+int64_t im_host_turn_ms(const struct im_work *work, struct im_host *host);
 /* Takes tasks whose hosts may have room, up to the limits, and wants slots for them. */
 void im_hosts_serve(struct im_work *work);
 void im_host_refused(struct im_task *task, int64_t until_ms); /* ms since 1970; the task goes back to its queue */
