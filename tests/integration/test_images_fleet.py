@@ -183,7 +183,7 @@ def test_T137_kills_at_any_moment(new_rig, seed):
     for at in range(0, len(names), 5):
         seen, least = rig.host.count(), rng.randrange(1, 4)
         rig.send({case: cases[case] for case in names[at:at + 5]})
-        rig.facets.wait(lambda seen=seen, least=least: look() or rig.host.count() >= seen + least, 20, "it works")
+        rig.facets.wait(lambda seen=seen, least=least: look() or rig.host.count() >= seen + least, 60, "it works")
         victim = rng.randrange(2)
         kills += workers[victim].kill()
         workers[victim] = rig.start()

@@ -401,7 +401,8 @@ static const char *const contract[] = {
     "# TYPE newsmill_loop_seconds_total counter\nnewsmill_loop_seconds_total{phase=\"poll\"} 0\n"
     "newsmill_loop_seconds_total{phase=\"process\"} 0\nnewsmill_loop_seconds_total{phase=\"redis\"} 0\n"
     "newsmill_loop_seconds_total{phase=\"produce\"} 0\nnewsmill_loop_seconds_total{phase=\"ack\"} 0\n"
-    "newsmill_loop_seconds_total{phase=\"commit\"} 0\nnewsmill_loop_seconds_total{phase=\"idle\"} 0\n",
+    "newsmill_loop_seconds_total{phase=\"commit\"} 0\nnewsmill_loop_seconds_total{phase=\"beside\"} "
+    "0\nnewsmill_loop_seconds_total{phase=\"idle\"} 0\n",
     "# TYPE newsmill_batch_items histogram\nnewsmill_batch_items_bucket{le=\"1\"} 0\n",
     "newsmill_batch_items_bucket{le=\"+Inf\"} 1\nnewsmill_batch_items_sum 7\nnewsmill_batch_items_count 1\n",
     "# TYPE newsmill_redis_seconds histogram\n",
