@@ -64,6 +64,7 @@ static enum nm_status take_down(struct im_run *run, struct im_place *place, cons
         run->out->lost++;
     if (answer.how != IM_HOW_held)
         im_rows_gone(place, row);
+    run->out->objects--;
     run->out->object_bytes -= row->bytes;
     im_run_did(run, IM_DEED_REMOVE, row->sha, row->all_bytes, row->dying_ms);
     return NM_OK;
