@@ -31,7 +31,7 @@ enum {
     RL_CANDIDATES = 64,         /* most that one article has                      */
     RL_HASH = 8,                /* bytes of the hash of what linking uses         */
     RL_PREFIX = 96,             /* "<namespace>:{rel}:" and a NUL                 */
-    RL_WALK = 64,               /* members that one walk over a story gives       */
+    RL_WALK = 32,               /* members that one walk over a story gives       */
     RL_SKEW_S = 86400,          /* a late article finds others that are that much younger */
     RL_EPOCH_S = 28 * 86400,
 };
