@@ -101,8 +101,9 @@ def run(rig, options):
         ratios = [b[k] / a[k] for a, b in zip(windows[first], windows[last])]
         result.figures.append(Figure(f"{what} CPU, last against first", "times", ratios, MOST_GROWTH))
     result.figures += [Figure(f"Redis memory, {kind}", "bytes/article", [size]) for kind, size in _memory(rig, filled[last][0], last + ROUNDS * WINDOW).items() if size]
-    for space, process, _ in filled.values():
+    for _, process, _ in filled.values():
         process.term()
         assert process.wait(30) == 0, f"related ended with {process.code}\n{process.log_tail()}"
+    for space, _, _ in filled.values():  # only now: it empties the Redis of all
         rig.forget(space)
     return result
