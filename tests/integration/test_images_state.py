@@ -117,6 +117,9 @@ def test_T140_read_only(new_rig):
     rig.ns.wait_done("images", "normalized", 20)
     rig.facets.poll()
     assert outcome(rig.image("T140")) == "pending"
+    rig.facets.wait(lambda: rig.host.count("/two") >= 3, 20, "it is tried again")
+    first, second, third = [request.at for request in rig.host.requests("/two")][:3]
+    assert second - first > 0.9 and third - second > 1.8 and counted(rig, worker, "store_paused") == 1
     entry = rig.entry(rig.url("/two"))
     assert entry.get("state") is None and "nextTry" not in entry and "reason" not in entry
     remount(worker, rig, "rw")

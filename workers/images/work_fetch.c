@@ -194,6 +194,15 @@ static enum im_reason probe(struct im_task *task)
     return reason;
 }
 
+/* Temporary files lie on the disk of the store, so what befalls them befalls it. */
+static void failed(struct im_task *task, enum im_reason reason)
+{
+    if (im_reason_kind(reason) == IM_KIND_OURS)
+        im_store_failed(task, reason, "the file of a transfer");
+    else
+        im_task_failed(task, reason);
+}
+
 static void body(struct im_work *work, struct im_task *task)
 {
     char path[40];
@@ -205,7 +214,7 @@ static void body(struct im_work *work, struct im_task *task)
         reason = task->input_fd < 0 ? IM_store_io : IM_NONE;
     }
     if (reason != IM_NONE) {
-        im_task_failed(task, reason);
+        failed(task, reason);
         return;
     }
     nm_series_add(work->counts.no_end, task->facts.no_end);
@@ -239,7 +248,7 @@ static void take(struct im_work *work, struct im_task *task)
     else if (fetched->outcome == IM_FETCH_BODY)
         body(work, task);
     else
-        im_task_failed(task, fetched->reason);
+        failed(task, fetched->reason);
 }
 
 enum nm_status im_fetch_move(struct im_work *work, struct nm_error *err)

@@ -209,6 +209,8 @@ void im_task_release(struct im_task *task);                       /* its body */
 /* work_picture.c */
 NM_MUST_USE enum nm_status im_picture_move(struct im_work *work, struct nm_error *err);
 void im_picture_clear(struct im_task *task); /* its files */
+/* Nothing is held against the URL; for a while nothing is fetched. */
+void im_store_failed(struct im_task *task, enum im_reason reason, const char *why);
 
 /* work_metrics.c */
 void im_counts_open(struct im_work *work);

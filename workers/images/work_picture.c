@@ -45,8 +45,7 @@ static enum im_reason make_outputs(struct im_task *task, struct nm_error *err)
     return reason;
 }
 
-/* Nothing is held against the URL; for a while nothing is fetched. */
-static void store_failed(struct im_task *task, enum im_reason reason, const char *why)
+void im_store_failed(struct im_task *task, enum im_reason reason, const char *why)
 {
     struct im_work *work = task->work;
     if (nm_boottime_ms() >= work->paused_until_ms) {
@@ -66,7 +65,7 @@ static enum nm_status submit(struct im_work *work, struct im_task *task, struct 
     struct nm_error why = {0};
     enum im_reason reason = make_outputs(task, &why);
     if (reason != IM_NONE) {
-        store_failed(task, reason, why.msg);
+        im_store_failed(task, reason, why.msg);
         return NM_OK;
     }
     struct im_decoder_job job = {.facts = task->facts,
@@ -131,7 +130,7 @@ static void decoded(struct im_work *work, struct im_task *task)
         return;
     }
     if (result->reason == IM_store_full || result->reason == IM_store_io) {
-        store_failed(task, result->reason, "the decoder could not write its files");
+        im_store_failed(task, result->reason, "the decoder could not write its files");
         return;
     }
     if (result->reason != IM_NONE) {
@@ -258,7 +257,7 @@ static void stored(struct im_work *work, struct im_task *task)
         return;
     }
     if (task->stored != IM_NONE) {
-        store_failed(task, task->stored, task->why.msg);
+        im_store_failed(task, task->stored, task->why.msg);
         return;
     }
     if (work->pause_ms)
