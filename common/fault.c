@@ -11,10 +11,19 @@
 #include <unistd.h>
 
 static const char *const point_names[NM_N_POINTS] = {
-    [NM_POINT_POLLED] = "polled",         [NM_POINT_REDIS_SENT] = "redis_sent", [NM_POINT_REDIS_DONE] = "redis_done",
-    [NM_POINT_PRODUCED] = "produced",     [NM_POINT_REPORTED] = "reported",     [NM_POINT_MARKED] = "marked",
-    [NM_POINT_WM_WRITTEN] = "wm_written", [NM_POINT_COMMITTED] = "committed",   [NM_POINT_ASSIGNED] = "assigned",
+    [NM_POINT_POLLED] = "polled",
+    [NM_POINT_REDIS_SENT] = "redis_sent",
+    [NM_POINT_REDIS_DONE] = "redis_done",
+    [NM_POINT_PRODUCED] = "produced",
+    [NM_POINT_REPORTED] = "reported",
+    [NM_POINT_MARKED] = "marked",
+    [NM_POINT_WM_WRITTEN] = "wm_written",
+    [NM_POINT_COMMITTED] = "committed",
+    [NM_POINT_ASSIGNED] = "assigned",
     [NM_POINT_REVOKED] = "revoked",
+    [NM_POINT_MADE] = "made",
+    [NM_POINT_KEPT] = "kept",
+    [NM_POINT_KNOWN] = "known",
 };
 static unsigned long one_in[NM_N_POINTS]; /* 0: never */
 static uint64_t state;

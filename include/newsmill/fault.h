@@ -21,6 +21,9 @@ enum nm_point {
     NM_POINT_COMMITTED,
     NM_POINT_ASSIGNED,
     NM_POINT_REVOKED,
+    NM_POINT_MADE,  /* beside the batches: something was made and is not kept yet, */
+    NM_POINT_KEPT,  /* lies on disk, which Redis does not know yet,                */
+    NM_POINT_KNOWN, /* is known, and nobody was told                               */
     NM_N_POINTS
 };
 

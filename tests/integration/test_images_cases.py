@@ -29,7 +29,7 @@ WHERE = {
     131: [CONTENT, SERVING],
     135: [BOMBS],
     136: [CONTENT, "test_images_decoder_bombs.c"],
-    137: [FLEET, "test_images_store_kill.c"],
+    137: [FLEET, "test_images_kills.py", "test_images_store_kill.c"],
     138: [STATE], 139: [STATE, "test_images_store_full.c"], 140: [STATE, "test_images_store_full.c"], 141: [FLEET],
     142: [STATE], 143: [STATE],
     **{n: [STATE] for n in (148, 149, 150, 151)},

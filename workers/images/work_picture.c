@@ -8,6 +8,7 @@
 #include "output.h"
 
 #include "newsmill/digest.h"
+#include "newsmill/fault.h"
 #include "newsmill/log.h"
 
 #include <errno.h>
@@ -137,6 +138,7 @@ static void decoded(struct im_work *work, struct im_task *task)
         im_task_failed(task, result->reason);
         return;
     }
+    NM_FAULT(NM_POINT_MADE);
     im_task_release(task);
     task->stage = IM_STAGE_STORE;
     im_queue_add(&work->store, task);
@@ -260,6 +262,7 @@ static void stored(struct im_work *work, struct im_task *task)
         im_store_failed(task, task->stored, task->why.msg);
         return;
     }
+    NM_FAULT(NM_POINT_KEPT);
     if (work->pause_ms)
         nm_log(NM_INFO, "image.store", "the store works again");
     work->pause_ms = work->paused_until_ms = 0;

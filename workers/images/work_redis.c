@@ -1,6 +1,7 @@
 /* work_redis.c - what tasks ask Redis, one pipe of commands at a time, and what its answers mean for them. */
 #include "work_internal.h"
 
+#include "newsmill/fault.h"
 #include "newsmill/log.h"
 
 #include <string.h>
@@ -176,6 +177,8 @@ static void on_result(struct im_work *work, struct im_task *task, const struct i
         put_again(work, task, answer);
         return;
     }
+    if (answer->how == IM_HOW_cached)
+        NM_FAULT(NM_POINT_KNOWN);
     im_task_lease(task, false); /* the script ended it */
     int64_t back_ms = -1;       /* woken */
     if (answer->how == IM_HOW_again)
