@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* ---- headers ---- */
@@ -194,6 +195,17 @@ static enum im_reason probe(struct im_transfer *transfer)
     return is_page && config->strict_type ? IM_type_mismatch : IM_NONE;
 }
 
+/* It was looked at for the last time: its whole pages go back, but for that of the signature, so that a long transfer
+ * holds little. */
+static void forget_head(struct im_transfer *transfer)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t kept = IM_SIGNATURE_BYTES;
+    kept += (page - (uintptr_t)(transfer->head + kept) % page) % page;
+    if (kept < IM_HEAD_BYTES)
+        (void)madvise(transfer->head + kept, (IM_HEAD_BYTES - kept) / page * page, MADV_DONTNEED);
+}
+
 /* What the beginning says, each time it has doubled. */
 static enum im_reason look(struct im_transfer *transfer)
 {
@@ -202,6 +214,8 @@ static enum im_reason look(struct im_transfer *transfer)
     enum im_reason reason = probe(transfer);
     size_t twice = transfer->head_len * 2;
     transfer->probe_at = transfer->head_len == IM_HEAD_BYTES ? SIZE_MAX : twice < IM_HEAD_BYTES ? twice : IM_HEAD_BYTES;
+    if (transfer->head_len == IM_HEAD_BYTES && transfer->result.fd >= 0) /* all of it is in the file */
+        forget_head(transfer);
     return reason;
 }
 
