@@ -82,6 +82,21 @@ def usage(pid):
     return Usage(time.monotonic(), (int(fields[11]) + int(fields[12])) / TICKS, memory["VmRSS"], memory["VmHWM"])
 
 
+def children_cpu_s(pid):
+    """Of the processes that it started: of those that ended and were collected, and of those that run."""
+    ticks = 0
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:  # it ended
+            continue
+        if int(folder.name) == pid:
+            ticks += int(fields[13]) + int(fields[14])
+        elif int(fields[1]) == pid:
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / TICKS
+
+
 class Meter:
     """CPU of several processes since mark()."""
 

@@ -22,7 +22,8 @@ from support.workers import INPUTS
 from . import machine, report
 from .rig import Rig, say
 
-NAMES = {"memory": "memory", "scale": "scale", "pass": "pass_through", "latency": "latency", "linking": "linking", "growth": "growth", "heat": "heat"}  # and their modules
+NAMES = {"memory": "memory", "scale": "scale", "pass": "pass_through", "latency": "latency", "linking": "linking", "growth": "growth", "heat": "heat",
+         "images": "images"}  # and their modules
 
 
 def modules():
