@@ -22,7 +22,7 @@ from support.workers import program
 
 KILLS = int(os.environ.get("NM_KILLS", "10"))
 SEED = int(os.environ.get("NM_SEED") or random.SystemRandom().randrange(1_000_000))
-ARTICLES, PICTURES = max(60, 2 * KILLS), 40
+ARTICLES, PICTURES = max(40, 2 * KILLS), 40
 QUICK = {"kafka": {"consumer": {"session.timeout.ms": "1500", "heartbeat.interval.ms": "300"}}}
 OPTIONS = {"leaseMs": 500, "thumbnails": {"edgePixels": [64, 160]}, "retry": {"tries": 6, "baseMs": 50}}
 
@@ -50,7 +50,7 @@ def articles(rig, n, fresh=None):
 
 def until_random(rng, look, seen, count):
     """Until something more happened than `seen`, or a moment by chance; the instants are spread over everything that goes on."""
-    deadline, more = time.monotonic() + rng.uniform(0.02, 0.6), rng.randrange(1, 6)
+    deadline, more = time.monotonic() + rng.uniform(0.02, 0.4), rng.randrange(1, 6)
     while count() < seen + more and time.monotonic() < deadline:
         look()
 
@@ -99,7 +99,7 @@ def test_decoders_are_killed(new_rig):
     print(f"seed={SEED}")
     rng = random.Random(SEED)
     rig = new_rig(options={**OPTIONS, "decoder": {"processes": 2}}, partitions=2)
-    bodies, cases, watch = served(rig, 1000, 900, 0.0001), articles(rig, ARTICLES, fresh=4 * ARTICLES), kept.Watch(rig)
+    bodies, cases, watch = served(rig, 800, 600, 0.0001), articles(rig, ARTICLES, fresh=4 * ARTICLES), kept.Watch(rig)
     worker, names, kills, gone = rig.start(), list(cases), 0, set()
     wait_ready(worker, 30)
     for kill in range(KILLS):
