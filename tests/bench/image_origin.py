@@ -155,9 +155,8 @@ async def main():
     options = parser.parse_args()
     answers = Answers(options.pictures, options.log, options.slow_s)
     await asyncio.start_server(answers.serve, ["127.0.0.1", *ADDRESSES], options.port, backlog=2048)
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
-    answers.go.set()
-    await asyncio.Event().wait()
+    while await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline):  # its end is that of the benchmark
+        answers.go.set()
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from contextlib import closing
 
 from support.articles import address_of, article, ident, message, samples, wait_ready
 from support.namespace import merged
@@ -150,13 +151,13 @@ def _kinds(options):
 
 
 def _costs(rig, options, files, result):
-    origin, kinds = Nginx(rig.folder / "nginx", files[0].parent), _kinds(options)
+    kinds = _kinds(options)
     rows, plain = {kind: [] for kind in kinds}, []
-    for pair in range(options.image_pairs):
-        for kind in kinds if pair % 2 else reversed(kinds):
-            rows[kind].append(_cost(rig, f"{kind.name}, {pair}", origin, len(files), kind))
-        plain.append(_plain(files))
-    origin.close()
+    with closing(Nginx(rig.folder / "nginx", files[0].parent)) as origin:
+        for pair in range(options.image_pairs):
+            for kind in kinds if pair % 2 else reversed(kinds):
+                rows[kind].append(_cost(rig, f"{kind.name}, {pair}", origin, len(files), kind))
+            plain.append(_plain(files))
     for kind in kinds:
         def of(what, kind=kind):
             return [row[what] for row in rows[kind]]
@@ -185,7 +186,17 @@ def _overlap(log):
 
 def _paced(rig, name, options, files, slow):
     """(p99 of the fast ones in s, most transfers at once, of which slow ones, fast ones that began while all places were taken)."""
-    origin = Origin(rig.folder / f"origin-{name}", files[0].parent, options.slow_s)
+    with closing(Origin(rig.folder / f"origin-{name}", files[0].parent, options.slow_s)) as origin:
+        times = _send_paced(rig, name, options, files, slow, origin)
+    log = [(start, end, host.startswith("slow")) for host, _, start, end in origin.log()]
+    most, most_slow = _overlap(log)
+    p99 = times[len(times) * 99 // 100]
+    say(f"images {name}: p50 {statistics.median(times) * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms, {most} at once, {most_slow} of them slow")
+    return p99, most, most_slow, _behind(log)
+
+
+def _send_paced(rig, name, options, files, slow, origin):
+    """The seconds of each fast one, the least first."""
     hosts, leads = names(origin.port, {"fast": 12, "slow": 4})
     wide = {"firstByteMs": 30000, "totalMs": 60000, "inFlightItems": IN_FLIGHT}
     run = Run(rig, name, merged(leads, {"thumbnails": {"edgePixels": []}, "fetch": wide}))
@@ -202,12 +213,7 @@ def _paced(rig, name, options, files, slow):
     run.settle(options.slow_s * (3 + len(late) / 64) + 600)
     times = sorted(seconds for id, seconds in run.cached().items() if id not in late)
     run.close()
-    origin.close()
-    log = [(start, end, host.startswith("slow")) for host, _, start, end in origin.log()]
-    most, most_slow = _overlap(log)
-    p99 = times[len(times) * 99 // 100]
-    say(f"images {name}: p50 {statistics.median(times) * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms, {most} at once, {most_slow} of them slow")
-    return p99, most, most_slow, _behind(log)
+    return times
 
 
 def _behind(log):
@@ -237,8 +243,12 @@ def _slow(rig, options, files, result):
 # ---- memory
 
 def _memory(rig, options, files, result):
+    with closing(Origin(rig.folder / "origin-memory", files[0].parent, options.slow_s)) as origin:
+        _hold(rig, options, files, result, origin)
+
+
+def _hold(rig, options, files, result, origin):
     n, n_hosts = options.in_flight, -(-options.in_flight // 4)
-    origin = Origin(rig.folder / "origin-memory", files[0].parent, options.slow_s)
     run = Run(rig, "memory", {"testAllow": [f"127.0.0.1:{origin.port}"], "thumbnails": {"edgePixels": []},
                               "fetch": {"inFlightItems": 1024, "slowBytes": 0, "totalMs": 120000, "perHost": 4}})
     empty, key, over = usage(run.worker.pid).rss_mib, f"{run.space.name}:img:slots:{{127.0.0.1}}", threading.Event()
@@ -266,7 +276,6 @@ def _memory(rig, options, files, result):
                        Figure("newsmill_images_in_flight_bytes", "MiB", [seen["newsmill_images_in_flight_bytes"] / 2 ** 20]),
                        Figure("newsmill_images_in_flight_items", "", [seen["newsmill_images_in_flight_items"]])]
     run.close()
-    origin.close()
 
 
 def run(rig, options):
