@@ -68,7 +68,7 @@ static enum nm_status open_store(struct nm_images *images, struct nm_error *err)
 {
     struct stat facts;
     if (!images->image.is_s3 && stat(images->options.store.path, &facts) != 0)
-        return nm_fail(err, NM_CONFIG, "images.store.path: %.120s: %s; the images worker makes it",
+        return nm_fail(err, NM_CONFIG, "images.store.path: %.200s: %s; the images worker makes it",
                        images->options.store.path, strerror(errno));
     enum nm_status status = im_settings_store(&images->options, &images->store, err);
     return status == NM_RETRY ? NM_FATAL : status;
