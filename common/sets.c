@@ -45,10 +45,10 @@ static bool on_its_way(const struct nm_runtime *rt)
     return false;
 }
 
-/* What was found needs a work of its own. */
+/* What was found needs a work of its own, and a worker that takes members now. */
 static bool has_room(const struct nm_runtime *rt)
 {
-    return rt->n_works < NM_MAX_WORKS && !nm_work_filling(rt);
+    return rt->n_works < NM_MAX_WORKS && !nm_work_filling(rt) && nm_beside_room(rt);
 }
 
 /* What was found waits for room, and the next look for its end: both wake the loop. */

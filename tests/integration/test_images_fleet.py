@@ -68,16 +68,20 @@ def test_T097_one_request_for_five_hundred_articles(new_rig):
     assert rig.host.count() == 1 and len(rig.objects()) == 1
 
 
+def sent(rig, name, workers):
+    """Twelve articles with one picture, whose fetch is under way: its URL, the cases, and who fetches it."""
+    url = rig.url("/one", f"{name.lower()}.localhost")
+    cases = {f"{name}/{n}": url for n in range(12)}
+    rig.send(cases)
+    rig.facets.wait(lambda: rig.host.count() == 1 and all(rig.facets.last(rig.number(case)) for case in cases), 20, "it is under way")
+    return url, cases, owner_of(rig.host.log[0].connection, workers)
+
+
 def test_T098_leader_dies_in_the_middle(new_rig):
     rig = new_rig(options=LEASE, partitions=2)
     go = threading.Event()
     rig.host.at["/one"] = held(go, GOOD)
-    workers = fleet(rig, 2)
-    url = rig.url("/one", "t098.localhost")
-    cases = {f"T098/{n}": url for n in range(12)}
-    rig.send(cases)
-    rig.facets.wait(lambda: rig.host.count() == 1 and all(rig.facets.last(rig.number(case)) for case in cases), 20, "it is under way")
-    leader = owner_of(rig.host.log[0].connection, workers)
+    _, cases, leader = sent(rig, "T098", fleet(rig, 2))
     go.set()
     leader.kill()
     # An article of the other instance gets it when the lease is over; those of the dead one follow after takeover.
@@ -99,12 +103,7 @@ def test_T099_leader_stalls_past_its_lease(new_rig):
         first.append(x)
         return held(go, reply(PICTURE))(x)
     rig.host.at["/one"] = serve
-    workers = fleet(rig, 2)
-    url = rig.url("/one", "t099.localhost")
-    cases = {f"T099/{n}": url for n in range(12)}
-    rig.send(cases)
-    rig.facets.wait(lambda: rig.host.count() == 1 and all(rig.facets.last(rig.number(case)) for case in cases), 20, "it is under way")
-    leader = owner_of(rig.host.log[0].connection, workers)
+    url, cases, leader = sent(rig, "T099", fleet(rig, 2))
     leader.pause()
     rig.facets.wait(lambda: any(rig.settled(case) for case in cases), 20, "the other instance finishes it")
     assert rig.host.count() == 2

@@ -222,7 +222,7 @@ def s3_options(server, url, prefix, temp):
 @pytest.mark.parametrize("plan", [[], ["swallow"], [("cut", 600)], ["damage"]], ids=["well", "swallow", "cut", "damage"])
 def test_T151_puts_over_a_bad_network(new_rig, server, tmp_path, plan):
     """Repeated: one object, the right bytes, and the picture cached."""
-    wire = s3_rig.Wire(server)
+    wire = s3_rig.S3Wire(server)
     wire.plan = list(plan)
     prefix = f"T151{len(plan)}{plan[0][0] if plan else ''}"
     try:

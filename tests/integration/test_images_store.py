@@ -22,7 +22,7 @@ def server():
 
 @pytest.fixture
 def wire(server):
-    one = rig.Wire(server)
+    one = rig.S3Wire(server)
     yield one
     one.close()
 

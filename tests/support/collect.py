@@ -11,12 +11,12 @@ import secrets
 import signal
 import socket
 import subprocess
-import threading
 
 import yaml
 
 from .talker import Talker
 from .waiting import until
+from .wire import Wire
 from .workers import build_folder, environment, program, tool
 
 HOUR, DAY = 3_600_000, 86_400_000
@@ -193,7 +193,7 @@ class Space:
 DROP = "drop"
 
 
-class RedisWire:
+class RedisWire(Wire):
     """Passes the commands of one client on to Redis, one by one. stop_at N: before command N goes on (`answered` False) or
     after it was answered, which the client does not know yet, `action` is called with its words; where it returns DROP, the
     command goes nowhere. All commands: `seen`."""
@@ -201,20 +201,8 @@ class RedisWire:
     def __init__(self, port):
         self.port, self.seen = port, []
         self.stop_at, self.answered, self.action = None, False, None
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"redis://127.0.0.1:{self.listener.getsockname()[1]}/0"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self):
-        self.listener.close()
-
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+        super().__init__()
+        self.url = f"redis://{self.address}/0"
 
     @staticmethod
     def _command(stream):

@@ -14,6 +14,7 @@ import threading
 
 from .servers import ROOT, free_port
 from .waiting import until
+from .wire import Wire
 
 HOME = pathlib.Path(os.environ.get("NEWSMILL_HOME") or ROOT / ".newsmill")
 QUICK = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
@@ -70,27 +71,15 @@ class S3:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-class Wire:
+class S3Wire(Wire):
     """Listens on a port of its own and passes everything on to the server. `plan` holds what is done to the next PUTs, one
     entry each: None (passed on), ("cut", n) (the connection ends after n bytes of the request), "swallow" (the server
     gets it, its answer goes nowhere), "drop" (nobody gets it, and nobody answers), "damage" (a bit of the body changes)."""
 
     def __init__(self, server):
         self.server, self.plan, self.puts, self.swallowed = server, [], 0, threading.Event()
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self):
-        self.listener.close()
-
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+        super().__init__()
+        self.url = f"http://{self.address}"
 
     def _serve(self, client):
         with client, socket.create_connection(("127.0.0.1", self.server.port)) as upstream:

@@ -154,9 +154,7 @@ enum nm_status im_run_clock(struct im_run *run, struct nm_error *err)
 
 static bool is_sha(const struct nm_reply *text)
 {
-    if (text->type != NM_REPLY_STR || text->len != IM_SHA_BYTES - 1)
-        return false;
-    return strspn(text->str, "0123456789abcdef") == IM_SHA_BYTES - 1;
+    return text->type == NM_REPLY_STR && im_is_hash(text->str, text->len);
 }
 
 static int64_t time_of(const struct nm_reply *reply)

@@ -56,8 +56,7 @@ static enum nm_status read_cursor(struct part *part, char sha[IM_SHA_BYTES], str
     const struct nm_reply *reply = nm_pipe_reply(&run->pipe, 0);
     memset(sha, '0', IM_SHA_BYTES - 1);
     sha[IM_SHA_BYTES - 1] = '\0';
-    if (reply->type == NM_REPLY_STR && reply->len == IM_SHA_BYTES - 1 &&
-        strspn(reply->str, "0123456789abcdef") == reply->len)
+    if (reply->type == NM_REPLY_STR && im_is_hash(reply->str, reply->len))
         memcpy(sha, reply->str, IM_SHA_BYTES);
     part->start = position(sha);
     return NM_OK;

@@ -273,7 +273,7 @@ static enum nm_status images_reported(void *ctx, struct nm_batch *batch, struct 
         /* A claim that tasks work on stays until they wake the article, or fires again. */
         bool keeps = data->works || data->back_ms > 0;
         (void)im_facet_sent(&images->state, batch->pipe, item->id, data->revision, data->content,
-                            keeps ? -1 : data->score, random() % 1000000);
+                            keeps ? -1 : data->score, im_jitter());
         if (data->back_ms > 0)
             (void)im_back(&images->state, batch->pipe, item->id, data->score, data->back_ms);
     }

@@ -50,11 +50,6 @@ static bool take_number(const char **text, int32_t *out)
     return true;
 }
 
-static bool is_sha256(const char *text, size_t len)
-{
-    return len == IM_SHA_BYTES - 1 && strspn(text, "0123456789abcdef") >= len;
-}
-
 /* One file, up to ";" or the end; moves there. */
 static bool take_file(const char **text, struct im_thumb_file *out)
 {
@@ -66,7 +61,7 @@ static bool take_file(const char **text, struct im_thumb_file *out)
         return false;
     *text += file.webp ? 5 : 4;
     size_t len = strcspn(*text, ";");
-    if (!is_sha256(*text, len))
+    if (!im_is_hash(*text, len))
         return false;
     memcpy(file.sha256, *text, len);
     *text += len;
@@ -112,21 +107,11 @@ static void add_string(struct nm_buf *buf, const char *text, size_t len)
     nm_buf_addc(buf, '"');
 }
 
-/* The ending of an object's name; "": this is no type that is stored. */
-static const char *ext_of(const char *type)
-{
-    static const enum im_type stored[] = {IM_JPEG, IM_PNG, IM_GIF, IM_WEBP};
-    for (size_t i = 0; i < sizeof stored / sizeof *stored; i++)
-        if (strcmp(im_type_name(stored[i]), type) == 0)
-            return im_type_ext(stored[i]);
-    return "";
-}
-
 static bool is_whole(const struct im_picture *picture)
 {
-    return is_sha256(picture->sha256, strlen(picture->sha256)) && *ext_of(picture->type) && picture->width >= 1 &&
-           picture->width <= 65535 && picture->height >= 1 && picture->height <= 65535 && picture->bytes >= 1 &&
-           picture->bytes < (int64_t)1 << 53;
+    return im_is_hash(picture->sha256, strlen(picture->sha256)) && im_type_stored(picture->type) != IM_UNKNOWN &&
+           picture->width >= 1 && picture->width <= 65535 && picture->height >= 1 && picture->height <= 65535 &&
+           picture->bytes >= 1 && picture->bytes < (int64_t)1 << 53;
 }
 
 static void add_thumbnails(struct nm_buf *buf, const struct im_picture *picture, const char *public_base)
@@ -152,7 +137,8 @@ static void add_cached(struct nm_buf *buf, const struct im_picture *picture, con
                 picture->width, picture->height, picture->type, picture->bytes, picture->sha256);
     if (!public_base)
         return;
-    nm_buf_addf(buf, ",\"cachedUrl\":\"%s/img/%s.%s\"", public_base, picture->sha256, ext_of(picture->type));
+    nm_buf_addf(buf, ",\"cachedUrl\":\"%s/img/%s.%s\"", public_base, picture->sha256,
+                im_type_ext(im_type_stored(picture->type)));
     add_thumbnails(buf, picture, public_base);
 }
 

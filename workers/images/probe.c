@@ -47,6 +47,14 @@ const char *im_type_name(enum im_type type)
     return types[type].name;
 }
 
+enum im_type im_type_stored(const char *name)
+{
+    for (enum im_type type = IM_JPEG; type <= IM_WEBP; type++)
+        if (strcmp(im_type_name(type), name) == 0)
+            return type;
+    return IM_UNKNOWN;
+}
+
 const char *im_type_ext(enum im_type type)
 {
     return types[type].ext;

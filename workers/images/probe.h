@@ -48,7 +48,9 @@ struct im_facts {
 /* The type by the first bytes; IM_UNKNOWN also while len is too short to tell, at most IM_SIGNATURE_BYTES. */
 enum im_type im_probe_signature(const uint8_t *data, size_t len);
 const char *im_type_name(enum im_type type); /* "image/jpeg"; "" for IM_UNKNOWN */
-const char *im_type_ext(enum im_type type);  /* "jpg", without the dot           */
+/* The type of that name, of those that are stored: JPEG, PNG, GIF, WebP; else IM_UNKNOWN. */
+enum im_type im_type_stored(const char *name);
+const char *im_type_ext(enum im_type type); /* "jpg", without the dot           */
 
 /* What a beginning of the file says: IM_NONE with `facts` of what is known so far (width 0: not yet), or the reason why
  * the transfer need not go on. Never `truncated`. An AVIF is IM_NONE until its dimensions are known or will not be,

@@ -64,6 +64,9 @@ NM_MUST_USE enum nm_status im_state_open(struct im_state *out, const struct im_s
                                          const struct nm_settings *settings, struct nm_error *err);
 void im_state_close(void);
 
+/* A URL's or an object's: 64 lower-case hex digits. */
+bool im_is_hash(const char *text, size_t len);
+
 /* ---- articles: im_view_read() ---- */
 
 struct im_listed {    /* an image as the article lists it */

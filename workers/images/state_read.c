@@ -19,6 +19,11 @@ static enum im_how how_of(const struct nm_reply *reply)
     return IM_HOW_NONE;
 }
 
+bool im_is_hash(const char *text, size_t len)
+{
+    return len == IM_SHA_BYTES - 1 && strspn(text, "0123456789abcdef") >= len;
+}
+
 bool im_answer_read(const struct nm_reply *reply, struct im_answer *out)
 {
     enum im_how how = how_of(nm_reply_at(reply, 0));

@@ -109,6 +109,13 @@ static struct im_task **find(struct im_work *work, const char *hash)
     return at;
 }
 
+static void task_free(struct im_task *task)
+{
+    free(task->resume);
+    free(task->url);
+    free(task);
+}
+
 void im_task_free_if_over(struct im_task *task)
 {
     struct im_work *work = task->work;
@@ -119,9 +126,7 @@ void im_task_free_if_over(struct im_task *task)
     *(task->all_prev ? &task->all_prev->all_next : &work->all) = task->all_next;
     if (task->all_next)
         task->all_next->all_prev = task->all_prev;
-    free(task->resume);
-    free(task->url);
-    free(task);
+    task_free(task);
     work->n_tasks--;
 }
 
@@ -178,23 +183,40 @@ static struct im_task *task_new(struct im_work *work, const struct im_wanted *wa
     return task;
 }
 
-static enum nm_status need_hosts(struct im_task *task, const char *name, struct nm_error *err)
+void im_task_need(struct im_task *task, struct im_host *host)
 {
-    struct im_host *host;
-    enum nm_status status = im_host_find(task->work, name, &host, err);
-    if (status != NM_OK)
-        return status;
     host->n_uses++;
     task->need[task->n_needs++].host = host;
-    if (!*host->leads_to || strcmp(host->leads_to, name) == 0)
+}
+
+void im_task_result(struct im_task *task)
+{
+    task->stage = IM_STAGE_RESULT;
+    im_task_want(task, IM_WANT_RESULT);
+}
+
+/* The host of the URL, and the one that it is known to lead to. */
+static enum nm_status need_hosts(struct im_task *task, struct im_host *host, struct nm_error *err)
+{
+    im_task_need(task, host);
+    if (!*host->leads_to || strcmp(host->leads_to, host->name) == 0)
         return NM_OK;
     struct im_host *next;
-    status = im_host_find(task->work, host->leads_to, &next, err);
-    if (status == NM_OK) {
-        next->n_uses++;
-        task->need[task->n_needs++].host = next;
-    }
+    enum nm_status status = im_host_find(task->work, host->leads_to, &next, err);
+    if (status == NM_OK)
+        im_task_need(task, next);
     return status;
+}
+
+/* How long nothing new of the host is taken; 0: it is. */
+static int64_t wait_ms(const struct im_work *work, struct im_host *host)
+{
+    int64_t now_ms = nm_boottime_ms(), left_ms = host->not_before_ms - now_ms;
+    if (now_ms < work->paused_until_ms)
+        return work->paused_until_ms - now_ms + 1;
+    if (left_ms > work->config.state->options.lease_ms)
+        return left_ms;
+    return host->queue.n >= IM_HOST_TASKS ? im_host_turn_ms(work, host) : 0;
 }
 
 enum nm_status im_work_add(struct im_work *work, const struct im_wanted *wanted, enum im_taken *taken,
@@ -211,17 +233,10 @@ enum nm_status im_work_add(struct im_work *work, const struct im_wanted *wanted,
     enum nm_status status = im_host_find(work, wanted->url->host, &host, err);
     if (status != NM_OK)
         return status;
-    int64_t left_ms = host->not_before_ms - nm_boottime_ms();
-    if (nm_boottime_ms() < work->paused_until_ms)
-        left_ms = work->paused_until_ms - nm_boottime_ms() + 1;
-    if (left_ms > work->config.state->options.lease_ms || nm_boottime_ms() < work->paused_until_ms) {
+    int64_t left_ms = wait_ms(work, host);
+    if (left_ms > 0) {
         *taken = IM_WAIT;
         *later_ms = im_work_now_ms(work) + left_ms;
-        return NM_OK;
-    }
-    if (host->queue.n >= IM_HOST_TASKS) {
-        *taken = IM_WAIT;
-        *later_ms = im_work_now_ms(work) + im_host_turn_ms(work, host);
         return NM_OK;
     }
     struct im_task *task = task_new(work, wanted);
@@ -232,7 +247,7 @@ enum nm_status im_work_add(struct im_work *work, const struct im_wanted *wanted,
     if (work->all)
         work->all->all_prev = task;
     work->all = task;
-    status = need_hosts(task, wanted->url->host, err);
+    status = need_hosts(task, host, err);
     if (status != NM_OK)
         return status; /* fatal */
     task->hash_next = *at;
@@ -244,12 +259,18 @@ enum nm_status im_work_add(struct im_work *work, const struct im_wanted *wanted,
 
 /* ---- the turn ---- */
 
-/* Leases are renewed at a third of their time. */
+/* Leases are renewed at a third of their time: when the next one is. */
+static int64_t renewal_due_ms(const struct im_work *work)
+{
+    const struct im_task *task = work->lease_first;
+    return task ? task->extended_ms + work->config.state->options.lease_ms / 3 : INT64_MAX;
+}
+
 static void renew_leases(struct im_work *work)
 {
-    int64_t now_ms = nm_boottime_ms(), third_ms = work->config.state->options.lease_ms / 3;
-    struct im_task *task;
-    while ((task = work->lease_first) && now_ms >= task->extended_ms + third_ms) {
+    int64_t now_ms = nm_boottime_ms();
+    while (now_ms >= renewal_due_ms(work)) {
+        struct im_task *task = work->lease_first;
         if (task->stage != IM_STAGE_RESULT) /* whose answer ends it, or says that it came late */
             im_task_want(task, IM_WANT_EXTEND);
         im_task_lease(task, true);
@@ -329,9 +350,7 @@ int64_t im_work_due_ms(const struct im_work *work)
         at_ms = now_ms + fetcher_ms;
     if (im_decoders_due_ms(work->decoders) < at_ms)
         at_ms = im_decoders_due_ms(work->decoders);
-    if (work->lease_first && work->lease_first->extended_ms + work->config.state->options.lease_ms / 3 < at_ms)
-        at_ms = work->lease_first->extended_ms + work->config.state->options.lease_ms / 3;
-    return at_ms;
+    return renewal_due_ms(work) < at_ms ? renewal_due_ms(work) : at_ms;
 }
 
 size_t im_work_room(const struct im_work *work)
@@ -403,9 +422,7 @@ static void free_tasks(struct im_work *work)
         work->all = task->all_next;
         im_task_release(task);
         im_picture_clear(task);
-        free(task->resume);
-        free(task->url);
-        free(task);
+        task_free(task);
     }
 }
 

@@ -63,6 +63,8 @@ void im_work_refused(struct im_work *work, enum im_reason reason);
 /* A picture is used: looks whether its object is really there; where it is not, the URL is fetched again. */
 void im_work_look(struct im_work *work, const char *hash, const char *sha256, const char *type);
 
+int64_t im_jitter(void); /* a random number, ppm */
+
 /* See struct nm_beside. */
 NM_MUST_USE enum nm_status im_work_turn(struct im_work *work, struct nm_turn *turn, struct nm_error *err);
 size_t im_work_fds(struct im_work *work, struct pollfd *out, size_t max);

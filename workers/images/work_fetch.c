@@ -41,9 +41,8 @@ static bool host_ok(void *ctx, void *token, const char *name)
         return true; /* longer than any chain that is followed; without memory the host's limit is not kept */
     struct im_host *from = task->need[task->at_need].host;
     (void)snprintf(from->leads_to, sizeof from->leads_to, "%s", name);
-    host->n_uses++;
     task->at_need = task->n_needs;
-    task->need[task->n_needs++].host = host;
+    im_task_need(task, host);
     task->busy_rounds++;
     return false;
 }
@@ -126,8 +125,7 @@ void im_task_failed(struct im_task *task, enum im_reason reason)
                                       .after_ms = fetched->retry_after_ms};
     im_task_release(task);
     im_picture_clear(task);
-    task->stage = IM_STAGE_RESULT;
-    im_task_want(task, IM_WANT_RESULT);
+    im_task_result(task);
 }
 
 /* What the transfer says about the last host. */
@@ -163,15 +161,19 @@ static void again(struct im_task *task)
     im_host_enqueue(task, true);
 }
 
+int64_t im_fresh_ms(const struct im_fetched *fetched)
+{
+    return fetched->max_age_s < 0 ? -1 : fetched->max_age_s * 1000;
+}
+
 static void unchanged(struct im_task *task)
 {
     task->result = (struct im_result){.outcome = IM_RESULT_SAME,
                                       .etag = task->fetched.etag,
                                       .last_modified = task->fetched.last_modified,
-                                      .fresh_ms = task->fetched.max_age_s < 0 ? -1 : task->fetched.max_age_s * 1000};
+                                      .fresh_ms = im_fresh_ms(&task->fetched)};
     im_task_release(task);
-    task->stage = IM_STAGE_RESULT;
-    im_task_want(task, IM_WANT_RESULT);
+    im_task_result(task);
 }
 
 /* Our own look at the whole file, before any library sees it. */

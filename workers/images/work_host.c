@@ -122,8 +122,6 @@ void im_host_refused(struct im_task *task, int64_t until_ms)
 static void begin(struct im_task *task)
 {
     struct im_work *work = task->work;
-    for (size_t i = 0; i < task->n_needs; i++)
-        memcpy(task->need[i].address, task->need[i].host->address, sizeof task->need[i].address);
     task->stage = IM_STAGE_SLOT;
     task->need[0].host->active++;
     work->n_fetching++;

@@ -50,8 +50,7 @@ enum im_want { /* commands for the next pipe, in the order in which they are app
 struct im_host;
 struct im_need { /* a host that the task talks to */
     struct im_host *host;
-    char address[IM_ADDRESS_TEXT_BYTES]; /* under which it counts; "": not known yet                  */
-    char held[IM_ADDRESS_TEXT_BYTES];    /* the same for the place that it has                        */
+    char held[IM_ADDRESS_TEXT_BYTES]; /* address under which its place was asked for; "": not known then */
     bool granted;
 };
 
@@ -110,7 +109,6 @@ struct im_queue {
 
 struct im_look { /* a job of the store */
     struct im_job job;
-    struct im_work *work;
     char hash[IM_URL_HASH_BYTES], sha256[IM_SHA_BYTES], name[IM_NAME_BYTES];
     enum { IM_LOOK_FREE = 0, IM_LOOK_OUT, IM_LOOK_MISSING, IM_LOOK_ASKED } state;
     bool exists;
@@ -180,9 +178,10 @@ void im_task_want(struct im_task *task, unsigned wants);
  * queue, or its decoder or store job is out. */
 void im_task_end(struct im_task *task, int64_t back_ms);
 void im_task_free_if_over(struct im_task *task);
+void im_task_need(struct im_task *task, struct im_host *host); /* one more; at most IM_MAX_NEEDS */
+void im_task_result(struct im_task *task);                     /* task->result is complete and goes to Redis */
 void im_task_lease(struct im_task *task, bool leased); /* in or out of the list of leases; in again: at its end */
 int64_t im_work_now_ms(const struct im_work *work);    /* by Redis' clock, ms since 1970 */
-int64_t im_jitter(void);                               /* ppm */
 
 /* work_host.c */
 NM_MUST_USE enum nm_status im_host_find(struct im_work *work, const char *name, struct im_host **out,
@@ -205,6 +204,7 @@ NM_MUST_USE enum nm_status im_fetch_open(struct im_work *work, struct nm_error *
 NM_MUST_USE enum nm_status im_fetch_move(struct im_work *work, struct nm_error *err);
 void im_task_failed(struct im_task *task, enum im_reason reason); /* result FAILED, of a task that holds a lease */
 void im_task_release(struct im_task *task);                       /* its body */
+int64_t im_fresh_ms(const struct im_fetched *fetched);            /* for im_result */
 
 /* work_picture.c */
 NM_MUST_USE enum nm_status im_picture_move(struct im_work *work, struct nm_error *err);

@@ -25,14 +25,19 @@ static void close_output(struct im_output *output)
     im_temp_close(&output->kept);
 }
 
+static void close_outputs(struct im_task *task)
+{
+    close_output(&task->copy);
+    for (size_t i = 0; i < IM_THUMBS; i++)
+        close_output(&task->thumb[i]);
+}
+
 void im_picture_clear(struct im_task *task)
 {
     if (task->input_fd >= 0)
         (void)close(task->input_fd);
     task->input_fd = -1;
-    close_output(&task->copy);
-    for (size_t i = 0; i < IM_THUMBS; i++)
-        close_output(&task->thumb[i]);
+    close_outputs(task);
 }
 
 /* ---- the decoder ---- */
@@ -92,9 +97,7 @@ static enum nm_status submit(struct im_work *work, struct im_task *task, struct 
     }
     if (status != NM_RETRY)
         return nm_fail(err, status, "%s", why.msg);
-    close_output(&task->copy);
-    for (size_t i = 0; i < IM_THUMBS; i++)
-        close_output(&task->thumb[i]);
+    close_outputs(task);
     im_queue_add_first(&work->decode, task);
     return NM_OK;
 }
@@ -123,9 +126,7 @@ static void decoded(struct im_work *work, struct im_task *task)
     bool killed = result->reason == IM_decode_killed && strcmp(result->cause, "killed") == 0;
     if (killed && !task->decoded_once) { /* from outside: no fault of the picture */
         task->decoded_once = true;
-        close_output(&task->copy);
-        for (size_t i = 0; i < IM_THUMBS; i++)
-            close_output(&task->thumb[i]);
+        close_outputs(task);
         task->stage = IM_STAGE_DECODE;
         im_queue_add(&work->decode, task);
         return;
@@ -281,12 +282,11 @@ static void stored(struct im_work *work, struct im_task *task)
                                       .orientation = task->facts.orientation,
                                       .etag = fetched->etag,
                                       .last_modified = fetched->last_modified,
-                                      .fresh_ms = fetched->max_age_s < 0 ? -1 : fetched->max_age_s * 1000,
+                                      .fresh_ms = im_fresh_ms(fetched),
                                       .put_again_ms = task->replace ? task->result.put_again_ms : 0,
                                       .existed = task->existed,
                                       .status = fetched->status};
-    task->stage = IM_STAGE_RESULT;
-    im_task_want(task, IM_WANT_RESULT);
+    im_task_result(task);
 }
 
 static void looked(struct im_work *work, struct im_look *look)
@@ -303,17 +303,13 @@ void im_work_look(struct im_work *work, const char *hash, const char *sha256, co
     struct im_look *look = NULL;
     for (size_t i = 0; !look && i < IM_MAX_LOOKS; i++)
         look = work->look[i].state == IM_LOOK_FREE ? &work->look[i] : NULL;
-    struct im_name name = {.type = IM_JPEG};
-    while (name.type <= IM_WEBP && strcmp(im_type_name(name.type), type) != 0)
-        name.type++;
-    if (!look || name.type > IM_WEBP || strlen(sha256) != IM_SHA_BYTES - 1 || strlen(hash) != IM_URL_HASH_BYTES - 1 ||
-        strspn(sha256, "0123456789abcdef") != IM_SHA_BYTES - 1)
+    struct im_name name = {.type = im_type_stored(type)};
+    if (!look || name.type == IM_UNKNOWN || !im_is_hash(sha256, strlen(sha256)) || !im_is_hash(hash, strlen(hash)))
         return; /* the next use looks */
     nm_hex_read(sha256, IM_SHA256_BYTES, name.sha256);
     im_name_write(&name, look->name);
     memcpy(look->hash, hash, sizeof look->hash);
     memcpy(look->sha256, sha256, sizeof look->sha256);
-    look->work = work;
     look->job.run = run_look;
     look->state = im_store_submit(work->store_thread, &look->job) ? IM_LOOK_OUT : IM_LOOK_FREE;
 }

@@ -35,7 +35,7 @@ static void ask_slots(struct im_work *work, struct im_task *task, struct nm_pipe
     task->refused_ms = 0;
     for (size_t i = task->first_need; i < task->n_needs; i++) {
         struct im_need *need = &task->need[i];
-        memcpy(need->held, need->address, sizeof need->held);
+        memcpy(need->held, need->host->address, sizeof need->held);
         note(work, task, IM_WANT_SLOT, i, im_slot(work->config.state, pipe, need->host->name, need->held, task->token));
     }
 }

@@ -191,5 +191,5 @@ bool nm_images_member_id(const struct nm_reply *member, char out[NM_ID_BYTES])
 
 bool nm_images_is_hash(const char *text)
 {
-    return strlen(text) == IM_SHA_BYTES - 1 && strspn(text, "0123456789abcdef") == IM_SHA_BYTES - 1;
+    return im_is_hash(text, strlen(text));
 }

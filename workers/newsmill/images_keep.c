@@ -276,14 +276,22 @@ static enum nm_status finish(struct nm_images *images, const struct im_collected
 
 /* ---- gc, scrub, purge ---- */
 
+static enum nm_status begin(struct nm_images *images, struct report *report, struct im_collect *collect,
+                            struct nm_error *err)
+{
+    enum nm_status status = nm_images_open(images, NM_IMAGES_SCRIPTS | NM_IMAGES_STORE, err);
+    if (status == NM_OK)
+        set_up(images, report, collect);
+    return status;
+}
+
 enum nm_status nm_images_gc(struct nm_images *images, struct nm_error *err)
 {
     struct report report;
     struct im_collect collect;
-    enum nm_status status = nm_images_open(images, NM_IMAGES_SCRIPTS | NM_IMAGES_STORE, err);
+    enum nm_status status = begin(images, &report, &collect, err);
     if (status != NM_OK)
         return status;
-    set_up(images, &report, &collect);
     struct im_collected *c = &report.counts;
     status = im_gc(&collect, c, err);
     const bool dry = collect.dry_run;
@@ -322,10 +330,9 @@ enum nm_status nm_images_scrub(struct nm_images *images, struct nm_error *err)
 {
     struct report report;
     struct im_collect collect;
-    enum nm_status status = nm_images_open(images, NM_IMAGES_SCRIPTS | NM_IMAGES_STORE, err);
+    enum nm_status status = begin(images, &report, &collect, err);
     if (status != NM_OK)
         return status;
-    set_up(images, &report, &collect);
     struct im_collected *c = &report.counts;
     status = im_scrub(&collect, (double)nm_flag_number(images->args, "--percent"), c, err);
     const struct line lines[] = {
