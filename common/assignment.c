@@ -124,9 +124,10 @@ static enum nm_status give_back(struct nm_runtime *rt, struct nm_error *err)
     enum nm_status status = NM_OK;
     if (rt->resolved && !rt->verifying)
         status = nm_drain(rt, rt->settings.runtime.drain_ms, &why);
-    if (status == NM_RETRY)
+    if (status == NM_RETRY) {
         nm_log(NM_WARN, "group.undrained", "%s: whoever owns the partitions next reads it again", why.msg);
-    else if (status != NM_OK && err)
+        nm_look_at_sent(rt);
+    } else if (status != NM_OK && err)
         *err = why;
     if (status == NM_OK && !rt->rebalance_lost && rt->resolved && !rt->verifying)
         nm_guard_end(rt);

@@ -34,7 +34,9 @@ static void begin_steps(struct nm_work *work, enum nm_stage stage)
 
 static enum nm_status ask(struct nm_runtime *rt, struct nm_work *work, struct nm_error *err)
 {
-    work->asked_ms = nm_boottime_ms();
+    if (work->batch.step == 0)
+        if (work->batch.step == 0)
+            work->asked_ms = nm_boottime_ms();
     work->asked_ns = nm_observe_clock_ns();
     work->waiting = true;
     return nm_redis_submit(rt->redis, work->batch.pipe, err);
@@ -97,8 +99,8 @@ static enum nm_status check_verdicts(const struct nm_runtime *rt, const struct n
 }
 
 /* A process that was stopped for long is probably no longer the owner: what it composed then may be old news by now,
- * and nothing after the report would notice if it died right after sending. The age counts from the question to Redis:
- * an answer may have lain in the socket while the process stood still. */
+ * and nothing after the report would notice if it died right after sending. The age counts from the first question to
+ * Redis: what it answered may be from before the stop although later steps were asked after it. */
 static enum nm_status check_age(const struct nm_runtime *rt, const struct nm_work *work, struct nm_error *err)
 {
     int64_t age_ms = nm_boottime_ms() - work->asked_ms;
@@ -126,7 +128,7 @@ enum nm_status nm_work_start(struct nm_runtime *rt, struct nm_work *work, struct
     }
     for (size_t i = 0; i < work->batch.n_items; i++)
         if (work->batch.item[i].verdict == NM_UNSET)
-            NM_POISON(work->batch.item[i].value, work->batch.item[i].value_len);
+            NM_BEGUN(work->batch.item[i].value, work->batch.item[i].value_len);
     return NM_OK;
 }
 
@@ -154,7 +156,9 @@ static enum nm_status advance_judge(struct nm_runtime *rt, struct nm_work *work,
                                     struct nm_error *err)
 {
     enum nm_status status = NM_OK;
-    if (rt->rebalance_lost && work->round == 0) {
+    bool late = NM_CONTROL(NM_CONTROL_LATE_SENDER) && check_age(rt, work, NULL) != NM_OK &&
+                NM_CONTROL_ONCE(NM_CONTROL_LATE_SENDER);
+    if (nm_is_fenced(rt) && work->round == 0 && !late) {
         work->stage = NM_STAGE_DROPPED;
         return NM_OK;
     }
@@ -162,12 +166,14 @@ static enum nm_status advance_judge(struct nm_runtime *rt, struct nm_work *work,
         status = nm_work_judge(rt, work, err);
     if (status != NM_OK || !work->judged || !first_unsent || nm_work_held(rt, work))
         return status;
-    status = check_age(rt, work, err);
+    status = late ? NM_OK : check_age(rt, work, err);
     if (status != NM_OK)
         return status;
     work->stage = NM_STAGE_SENT; /* from the first message on */
     nm_observe_phase(rt, NM_PHASE_PRODUCE);
     status = nm_produce(rt, work, err);
+    if (late)
+        (void)rd_kafka_flush(rt->producer, 1000); /* it is on the stream before anything else happens */
     nm_observe_phase(rt, NM_PHASE_PROCESS);
     return status;
 }
@@ -211,6 +217,10 @@ static enum nm_status advance_sent(struct nm_runtime *rt, struct nm_work *work, 
 {
     bool all;
     enum nm_status status = nm_reports_look(rt, work, &all, err);
+    if (status == NM_RETRY && nm_is_fenced(rt)) {
+        work->stage = NM_STAGE_DROPPED; /* nothing to look at; the others go on */
+        return NM_OK;
+    }
     if (status != NM_OK || !all)
         return status;
     nm_series_observe(rt->observer.rm.produce_seconds, (double)(nm_observe_clock_ns() - work->sent_ns) / 1e9);

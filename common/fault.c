@@ -26,6 +26,9 @@ static const char *const point_names[NM_N_POINTS] = {
     [NM_POINT_KNOWN] = "known",
 };
 static unsigned long one_in[NM_N_POINTS]; /* 0: never */
+static unsigned long stops_left;
+static int fault_signal = SIGKILL;
+static bool asleep; /* until the event of NM_FAULT_AFTER is begun */
 static uint64_t state;
 static enum nm_control control;
 
@@ -52,13 +55,25 @@ static void read_points(const char *text)
 
 static void setup(void)
 {
-    static const char *const controls[] = {
-        "", "commit_before_report", "stored_offsets", "setnx_skip", "committed_only", "retry_batch", "lead_by_anyone"};
+    static const char *const controls[] = {"",
+                                           "commit_before_report",
+                                           "stored_offsets",
+                                           "setnx_skip",
+                                           "committed_only",
+                                           "retry_batch",
+                                           "lead_by_anyone",
+                                           "late_sender"};
     const char *points = getenv("NM_FAULT"), *seed = getenv("NM_FAULT_SEED"), *word = getenv("NM_CONTROL");
+    const char *stops = getenv("NM_FAULT_STOPS");
+    asleep = getenv("NM_FAULT_AFTER") != NULL;
     state = (seed ? strtoull(seed, NULL, 10) : 1) * 0x9E3779B97F4A7C15u + (uint64_t)getpid() * 0xD1B54A32D192ED03u;
     state |= 1;
     if (points)
         read_points(points);
+    if (stops) {
+        fault_signal = SIGSTOP;
+        stops_left = strtoul(stops, NULL, 10);
+    }
     if (!word)
         return;
     size_t i = 0;
@@ -73,22 +88,35 @@ void nm_fault_at(enum nm_point point)
 {
     if (!state)
         setup();
-    if (!one_in[point])
+    if (!one_in[point] || asleep || (fault_signal == SIGSTOP && !stops_left))
         return;
     state ^= state << 13;
     state ^= state >> 7;
     state ^= state << 17;
-    if ((state >> 11) % one_in[point] == 0)
-        (void)raise(SIGKILL);
+    if ((state >> 11) % one_in[point] != 0)
+        return;
+    if (fault_signal == SIGSTOP)
+        stops_left--;
+    (void)raise(fault_signal);
 }
 
-void nm_fault_poison(const void *value, size_t len)
+static bool holds(const void *value, size_t len, const char *text)
 {
-    const char *text = getenv("NM_POISON"), *at = value;
+    const char *at = value;
     size_t text_len = text ? strlen(text) : 0;
     for (size_t i = 0; text_len && at && i + text_len <= len; i++)
         if (memcmp(at + i, text, text_len) == 0)
-            abort();
+            return true;
+    return false;
+}
+
+void nm_fault_begun(const void *value, size_t len)
+{
+    if (!state)
+        setup();
+    if (holds(value, len, getenv("NM_POISON")))
+        abort();
+    asleep = asleep && !holds(value, len, getenv("NM_FAULT_AFTER"));
 }
 
 bool nm_control_is(enum nm_control which)
@@ -96,6 +124,15 @@ bool nm_control_is(enum nm_control which)
     if (!state)
         setup();
     return control == which;
+}
+
+bool nm_control_once(enum nm_control which)
+{
+    static bool done;
+    if (done || !nm_control_is(which))
+        return false;
+    done = true;
+    return true;
 }
 #else
 typedef int nm_fault_is_empty_here;

@@ -101,6 +101,27 @@ static bool only_looks(const struct nm_runtime *rt)
     return !rt->wm_waiting || rt->wm_looks;
 }
 
+static bool some_sent(const struct nm_runtime *rt)
+{
+    for (size_t i = 0; i < rt->n_works; i++) {
+        const struct nm_work *work = rt->order[i];
+        if (work->stage == NM_STAGE_SENT || work->stage == NM_STAGE_REPORTED || work->round > 0)
+            return true;
+    }
+    return false;
+}
+
+void nm_look_at_sent(struct nm_runtime *rt)
+{
+    if (!rt->producer || !nm_redis_alive(rt->redis) || !some_sent(rt))
+        return;
+    struct nm_error why = {0};
+    rt->fenced = true;
+    if (nm_drain(rt, rt->settings.runtime.drain_ms, &why) != NM_OK)
+        nm_log(NM_DEBUG, "retry", "what was sent last is not looked at: %s", why.msg);
+    rt->fenced = false;
+}
+
 void nm_drop_all(struct nm_runtime *rt)
 {
     bool sent = false;
@@ -156,6 +177,7 @@ static enum nm_status recover(struct nm_runtime *rt, const struct nm_error *why,
     nm_observe_retry(rt, why);
     nm_log_again(NM_WARN, "retry", "%s; dropping what is in memory and going on from the watermark (%u in a row)",
                  why->msg, rt->failures);
+    nm_look_at_sent(rt);
     nm_drop_all(rt);
     return idle(rt, backoff_ms(rt->failures), err);
 }

@@ -43,7 +43,7 @@ static void take_finished(struct nm_runtime *rt)
     for (size_t i = 0; i < rt->n_works;) {
         struct nm_work *work = rt->order[i];
         bool over = work->stage == NM_STAGE_DONE || work->stage == NM_STAGE_DROPPED;
-        if (rt->rebalance_lost ? over : take_spans(rt, work))
+        if (nm_is_fenced(rt) ? over : take_spans(rt, work))
             nm_work_release(rt, work);
         else
             i++;
@@ -187,7 +187,9 @@ enum nm_status nm_positions_advance(struct nm_runtime *rt, bool *idle, struct nm
         if (!nm_pipe_done(&rt->wm_pipe))
             return NM_OK;
         status = rt->wm_looks ? read_look(rt, err) : read_wm(rt, err);
-        if (status == NM_OK)
+        if (nm_is_fenced(rt))
+            status = status == NM_RETRY ? NM_OK : status; /* that another instance moved it is known */
+        else if (status == NM_OK)
             status = commit_in_time(rt, err);
     }
 #ifdef NM_CHAOS
@@ -196,7 +198,8 @@ enum nm_status nm_positions_advance(struct nm_runtime *rt, bool *idle, struct nm
 #endif
     if (status == NM_OK) {
         take_finished(rt);
-        status = ask_wm(rt, err);
+        if (!nm_is_fenced(rt))
+            status = ask_wm(rt, err);
     }
     *idle = !rt->wm_waiting;
     return status;

@@ -120,7 +120,7 @@ struct nm_work {
     bool waiting;      /* batch.pipe is in flight                            */
     bool judged;       /* the breaker has seen it                            */
     int64_t filled_ms; /* boot time of the first event                       */
-    int64_t asked_ms;  /* when the state that its outputs stand on was asked for, or later */
+    int64_t asked_ms;  /* when the first of the state that its outputs stand on was asked for */
     int64_t judged_ms; /* boot time                                          */
     int64_t sent_ms;
     int64_t asked_ns, sent_ns;    /* monotonic, for the metrics */
@@ -205,7 +205,8 @@ struct nm_runtime {
     bool suspicious;
     bool window_paused; /* all partitions, since the window is full */
     bool closing;
-    bool rebalance_lost;
+    bool rebalance_lost; /* of the last rebalance: the partitions were taken from us */
+    bool fenced;         /* others may own our partitions: what was sent is looked at, nothing else goes on */
     bool wm_waiting, wm_looks;
     bool set_waiting, set_more;
     bool beside_waiting; /* beside_pipe[beside_asked] is in flight, or its replies were not given yet */
@@ -213,12 +214,22 @@ struct nm_runtime {
     bool kafka_down; /* the client said that no broker answers */
 };
 
+/* Nothing more is sent, counted or committed. */
+static inline bool nm_is_fenced(const struct nm_runtime *rt)
+{
+    return rt->fenced || rt->rebalance_lost;
+}
+
 extern volatile sig_atomic_t nm_stop_requested;
 
 /* loop.c */
 NM_MUST_USE enum nm_status nm_loop(struct nm_runtime *rt, struct nm_error *err);
 /* Finishes what is in flight, without taking more, until ms passed. */
 NM_MUST_USE enum nm_status nm_drain(struct nm_runtime *rt, int64_t ms, struct nm_error *err);
+/* Before works are dropped by a process that others may have replaced: what it sent late may lie above what they sent,
+ * with nobody else to look. Finishes the works that were sent, as far as Redis and Kafka allow; of their partitions
+ * neither wm nor the commit moves. */
+void nm_look_at_sent(struct nm_runtime *rt);
 /* Drops everything in flight and above wm. */
 void nm_drop_all(struct nm_runtime *rt);
 

@@ -2,7 +2,9 @@
  *
  * NM_FAULT=point:1/N,...   at each passing of the point the process kills itself (SIGKILL) with that probability
  * NM_FAULT_SEED=n          seed of the choice
- * NM_POISON=text          the process aborts when it begins an event whose value holds the text
+ * NM_FAULT_STOPS=n         it stops itself in place of that (SIGSTOP: somebody must wake it), n times at most
+ * NM_FAULT_AFTER=text      both only once it began an event whose value holds the text
+ * NM_POISON=text           the process aborts when it begins an event whose value holds the text
  * NM_CONTROL=word          makes the runtime wrong on purpose, so that tests/chaos can show that its checker sees it */
 #ifndef NEWSMILL_FAULT_H
 #define NEWSMILL_FAULT_H
@@ -35,19 +37,23 @@ enum nm_control {
     NM_CONTROL_COMMITTED_ONLY,       /* resume from the committed offset, wm ignored                   */
     NM_CONTROL_RETRY_BATCH,          /* the same batch is tried again across a reconnect               */
     NM_CONTROL_LEAD_BY_ANYONE,       /* a lead's record is composed by whoever sees the change         */
+    NM_CONTROL_LATE_SENDER,          /* who stood still sends all the same, one batch                  */
 };
 
 #ifdef NM_CHAOS
 void nm_fault_at(enum nm_point point);
 bool nm_control_is(enum nm_control control);
-void nm_fault_poison(const void *value, size_t len);
-#define NM_POISON(value, len) nm_fault_poison(value, len)
-#define NM_FAULT(point)       nm_fault_at(point)
-#define NM_CONTROL(which)     nm_control_is(which)
+bool nm_control_once(enum nm_control control); /* true the first time only */
+void nm_fault_begun(const void *value, size_t len);
+#define NM_BEGUN(value, len)   nm_fault_begun(value, len)
+#define NM_FAULT(point)        nm_fault_at(point)
+#define NM_CONTROL(which)      nm_control_is(which)
+#define NM_CONTROL_ONCE(which) nm_control_once(which)
 #else
-#define NM_POISON(value, len) ((void)0)
-#define NM_FAULT(point)       ((void)0)
-#define NM_CONTROL(which)     false
+#define NM_BEGUN(value, len)   ((void)0)
+#define NM_FAULT(point)        ((void)0)
+#define NM_CONTROL(which)      false
+#define NM_CONTROL_ONCE(which) false
 #endif
 
 #endif

@@ -23,6 +23,7 @@ from .load import Load
 
 POINTS = ("polled", "redis_sent", "redis_done", "produced", "reported", "marked", "wm_written", "committed",
           "assigned", "revoked")
+STOP_POINTS = ("polled", "redis_sent", "redis_done", "produced", "reported", "marked", "wm_written", "committed")
 STOP_MS = 10000
 FACETS = {"publish": {"maxRelated": facets.MAX_RELATED}}
 
@@ -41,6 +42,7 @@ class Scenario:
     crash_share: float = 0.0  # share of the rollbacks at which every worker is killed too
     broker_kills: int = 0
     zombies: int = 0          # a worker stopped for zombie_s, longer than the session, then woken
+    stops: int = 0            # the same by itself at a code point, so often a process at most
     joins: int = 0            # an instance leaves by SIGTERM, another one joins
     instances: int = 2
     partitions: int = 4
@@ -114,6 +116,7 @@ class Run:
         self.counts = collections.Counter()
         self.failures = []
         self.over = threading.Event()    # everything ends now
+        self.ended = threading.Event()   # every worker did
         self.quiet = threading.Event()   # no more faults: restart workers without crash points
         self.lock = threading.RLock()
         self.team = {name: [] for name in INPUTS}  # the instances that should be running
@@ -142,6 +145,10 @@ class Run:
             point = self.rng.choice(self.scenario.points)
             rate = self.rng.choice((2, 4) if point in ("assigned", "revoked") else (5, 20, 60))
             env.update(NM_FAULT=f"{point}:1/{rate}", NM_FAULT_SEED=str(self.rng.randrange(1 << 30)))
+        elif self.scenario.stops:
+            point, rate = self.rng.choice(STOP_POINTS), self.rng.choice((50, 150))
+            env.update(NM_FAULT=f"{point}:1/{rate}", NM_FAULT_SEED=str(self.rng.randrange(1 << 30)),
+                       NM_FAULT_STOPS=str(self.scenario.stops))
         return env
 
     def start(self, name):
@@ -183,6 +190,21 @@ class Run:
                         if not worker.leaving:
                             self.start(name)
 
+    def _wake(self):
+        """Wakes what stopped itself at a code point, zombie_s later."""
+        asleep = {}
+        while not self.ended.wait(0.05):
+            with self.lock:
+                for worker in [w for members in self.team.values() for w in members]:
+                    if not worker.paused and worker.stopped:
+                        worker.paused = True
+                        asleep[worker] = time.monotonic() + self.scenario.zombie_s
+                for worker in [w for w, end in asleep.items() if time.monotonic() >= end]:
+                    del asleep[worker]
+                    if worker.resume():
+                        self.counts["stopped_inside"] += 1
+                        self.counts[f"at_{worker.point}"] += 1
+
     def _note_end(self, worker):
         if worker.code == -signal.SIGKILL:
             if not worker.killed:
@@ -196,8 +218,7 @@ class Run:
             self.counts["unexpected_ends"] += 1
 
     def leave(self, worker):
-        """SIGTERM; the worker must have drained and ended with 0 in time. Before its first line it has no handler yet."""
-        until(lambda: worker.log_text() or not worker.alive, 30, "a worker says something or is gone")
+        """SIGTERM; the worker must have drained and ended with 0 in time."""
         with self.lock:
             worker.leaving = True
             worker.term()
@@ -247,6 +268,8 @@ class Run:
                 for _ in range(self.scenario.instances):
                     self.start(name)
             reaper = threading.Thread(target=self._reap, daemon=True)
+            if self.scenario.stops:
+                threading.Thread(target=self._wake, daemon=True).start()
             threads = [*acting, threading.Thread(target=self._load, args=(acting,), daemon=True)]
             for thread in [reaper, *threads]:
                 thread.start()
@@ -262,6 +285,7 @@ class Run:
             self.failures.append(f"too late: {error}")
         finally:
             self.over.set()
+            self.ended.set()
             self.workers.close()
         now = time.monotonic()
         return Result(self.scenario, self.seed, self.counts, findings, self.failures, now - began,
@@ -316,7 +340,8 @@ class Run:
         """No more faults: workers that carry crash points are replaced by ones without (a kill like any other)."""
         self.quiet.set()
         with self.lock:
-            armed = [w for members in self.team.values() for w in members if w.point and w.alive]
+            armed = [w for members in self.team.values() for w in members
+                     if w.point and w.alive and not self.scenario.stops]
         for worker in armed:
             self.kill(worker)
 

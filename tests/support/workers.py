@@ -78,7 +78,26 @@ class Worker:
         self.paused = False
         return self._signal(signal.SIGCONT)
 
+    def _status(self, field):
+        """A field of the process' status, "" once it is gone."""
+        try:
+            lines = pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        except OSError:
+            return ""
+        return next((line.split(None, 1)[1] for line in lines if line.startswith(field + ":")), "")
+
+    @property
+    def stopped(self):
+        """Whether the process stands still (SIGSTOP), whoever did it."""
+        return self._status("State").startswith("T")
+
+    def _handles_term(self):
+        caught = self._status("SigCgt")
+        return not self.alive or bool(int(caught or "0", 16) & 1 << (signal.SIGTERM - 1))
+
     def term(self):
+        """SIGTERM, once the process has a handler for it: before that it would end it like a kill."""
+        until(self._handles_term, 30, lambda: f"{self.name} (pid {self.pid}) is ready for SIGTERM")
         return self._signal(signal.SIGTERM)
 
     def wait(self, timeout_s=15):
