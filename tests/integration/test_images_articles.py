@@ -1,6 +1,7 @@
 """images on real servers: what articles ask for and what their facets say, apart from hostile hosts: new versions, old ones,
 retractions, articles without images; and what the worker does when a server goes away or forgets, and when it is to stop."""
 
+import contextlib
 import json
 import threading
 
@@ -55,6 +56,55 @@ def test_facets_of_one_article(rig):
         assert client.smembers(f"{rig.ns.name}:img:users:{{{rig.sha256(one.encode())}}}") == set()
     revisions = [facet["revision"] for facet in rig.facets.all[ident(rig.number("a"))]]
     assert revisions == sorted(revisions)
+
+
+def article_state(rig, case):
+    """{article's fields}, and the score of its due entry: odd once it is claimed; None where there is none."""
+    with rig.ns.redis.client(decode_responses=True) as client:
+        scores = [client.zscore(f"{rig.ns.name}:due:images:{p}", ident(rig.number(case))) for p in range(rig.ns.partitions)]
+        return client.hgetall(f"{rig.ns.name}:img:a:{{{ident(rig.number(case))}}}"), next((s for s in scores if s is not None), None)
+
+
+@contextlib.contextmanager
+def claimed_before_its_report(rig, worker, case, urls):
+    """The article's first facet is made and its due entry claimed, while no report of anything can come: the event is taken while Redis stands
+    still, and Kafka stands still before Redis goes on."""
+    with contextlib.ExitStack() as stack:
+        with rig.ns.redis.stopped():
+            rig.send({case: urls})
+            until(lambda: rig.metrics(worker)["newsmill_in_flight_items"] >= 1, 20, "the event is taken")
+            stack.enter_context(rig.ns.kafka.stopped())
+        fields, _ = until(lambda: (state := article_state(rig, case))[1] and state[1] % 2 == 1 and state, 20, "it is claimed")
+        assert "frev" in fields and "sent" not in fields
+        yield
+
+
+def test_a_facet_whose_report_is_outstanding_is_not_sent_again(rig):
+    go = threading.Event()
+    rig.host.other = held(go, GOOD)
+    worker = rig.start()
+    rig.send({"first": []})
+    rig.facets.wait(lambda: rig.history("first"), 20, "it works")
+    with claimed_before_its_report(rig, worker, "a", rig.url("/one")):
+        pass
+    rig.facets.wait(lambda: rig.host.count("/one") == 1 and "sent" in article_state(rig, "a")[0], 20, "it was reported, and its picture is asked for")
+    go.set()
+    rig.wait_cached("a")
+    assert rig.history("a") == [["pending"], ["cached"]]
+
+
+def test_a_facet_is_not_lost_with_who_did_not_see_its_report(new_rig):
+    """Killed with the report outstanding, and whoever comes next has nothing but the state and the event."""
+    rig = new_rig(more={"kafka": {"consumer": {"session.timeout.ms": "1500", "heartbeat.interval.ms": "300"}}})
+    rig.host.other = held(threading.Event(), GOOD)
+    worker = rig.start()
+    rig.send({"first": []})
+    rig.facets.wait(lambda: rig.history("first"), 20, "it works")
+    with claimed_before_its_report(rig, worker, "a", rig.url("/one")):
+        assert worker.kill()
+    rig.start()
+    rig.facets.wait(lambda: "sent" in article_state(rig, "a")[0] and rig.history("a"), 60, "it was sent and reported")
+    assert {tuple(states) for states in rig.history("a")} == {("pending",)}
 
 
 def test_the_same_version_again_asks_for_nothing(rig):

@@ -5,10 +5,12 @@ that were started here are ever signalled, by their pid. Redis runs as design.md
 each second, noeviction), so a kill -9 loses nothing; rollback() is how writes get lost.
 """
 
+import contextlib
 import os
 import pathlib
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -66,6 +68,16 @@ class Kafka:
     def stop(self):
         self._broker("stop")
 
+    @contextlib.contextmanager
+    def stopped(self):
+        """The broker stands still: connections stay and nothing is answered, so what is sent meanwhile waits for its report."""
+        pid = int((self.folder / "pid").read_text())
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
     def restart_after_kill(self):
         self.kill()
         self.start()
@@ -116,6 +128,15 @@ class Redis:
                 return client.ping()
         except redis_client.exceptions.RedisError:
             return False  # not listening yet, or still loading
+
+    @contextlib.contextmanager
+    def stopped(self):
+        """It stands still: connections stay, what is asked meanwhile is answered afterwards."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def log_tail(self, n_bytes=2000):
         return (self.folder / "redis.log").read_bytes()[-n_bytes:].decode(errors="replace")

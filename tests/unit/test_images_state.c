@@ -244,7 +244,7 @@ static void sent__moves_on_to_the_next_look(void **state)
     int64_t next = iw_failed(2, "a", IM_bad_status, 404).value;
     struct im_view view = iw_claim(1, iw_due(1));
     assert_int_equal(iw_sent(1, &view, view.score).value, next);
-    assert_int_equal(iw_due(1), next - next % 2);
+    assert_int_equal(iw_due(1), next + next % 2);
     /* Another fetches: at the end of its lease, in case it dies. */
     (void)iw_article(2, 1, IW_URLS(3));
     (void)iw_lease(3, "other");
@@ -283,6 +283,66 @@ static void sent__counts_no_more_once_another_facet_was_made(void **state)
     assert_false(iw_article(1, 1, IW_URLS(1)).reported);
 }
 
+/* The entry fires before the event's facet was reported: nothing is sent again while that may come. */
+static void claim__leaves_a_facet_that_is_on_its_way(void **state)
+{
+    (void)state;
+    struct im_view made = iw_article(1, 1, IW_URLS(1));
+    assert_false(made.on_its_way); /* an event is answered */
+    struct im_view view = iw_claim(1, iw_due(1));
+    assert_true(view.on_its_way && !view.reported);
+    assert_int_equal(view.revision, made.revision);
+    assert_int_equal(view.n_work, 1);
+    assert_int_equal(iw_sent(1, &made, -1).how, IM_HOW_ok);
+    view = iw_claim(1, view.score);
+    assert_true(view.reported && !view.on_its_way);
+    /* What says something else is sent. */
+    (void)iw_fetch(1, 1);
+    view = iw_claim(1, iw_due(1));
+    assert_false(view.reported || view.on_its_way);
+}
+
+/* Whoever made it has died, and no event brings it again: it comes all the same. */
+static void claim__sends_what_was_not_reported_within_a_lease(void **state)
+{
+    (void)state;
+    (void)iw_article(1, 1, IW_URLS(1));
+    (void)iw_fetch(1, 1);
+    struct im_view made = iw_article(1, 1, IW_URLS(1));
+    iw_advance(2000);
+    struct im_view view = iw_claim(1, iw_due(1));
+    assert_true(view.on_its_way);
+    view.content = "";
+    assert_int_equal(iw_sent(1, &view, view.score).value, IW_START + LEASE); /* though nothing is to be fetched */
+    assert_int_equal(iw_due(1), IW_START + LEASE);
+    iw_advance(LEASE - 2001);
+    assert_true(iw_claim(1, iw_due(1)).on_its_way);
+    iw_advance(1);
+    view = iw_claim(1, iw_due(1));
+    assert_false(view.reported || view.on_its_way);
+    assert_int_equal(view.revision, made.revision);
+    assert_int_equal(iw_sent(1, &view, view.score).value, 0);
+    assert_int_equal(iw_due(1), -1);
+    /* An event that comes again makes it again; a clock that was ahead holds up nothing. */
+    (void)IW_ASK(im_reset(&iw.state, &iw.world.pipe, iw_url(1), NULL));
+    (void)iw_article(1, 1, IW_URLS(1));
+    iw_advance(LEASE + 1000);
+    (void)iw_article(1, 1, IW_URLS(1));
+    assert_true(iw_claim(1, iw_due(1)).on_its_way);
+    iw.state.now_ms -= LEASE;
+    assert_false(iw_claim(1, iw_due(1)).on_its_way);
+}
+
+/* A host that is busy for long gives the entry back; the facet does not wait for that. */
+static void back__not_beyond_the_report_of_the_last_facet(void **state)
+{
+    (void)state;
+    (void)iw_article(1, 1, IW_URLS(1));
+    struct im_view view = iw_claim(1, iw_due(1));
+    (void)IW_ASK(im_back(&iw.state, &iw.world.pipe, iw_id(1), view.score, IW_START + 120000));
+    assert_int_equal(iw_due(1), IW_START + LEASE);
+}
+
 /* The newer one came with an event, which changed no due entry: its report may fail. */
 static void sent__fires_again_where_a_newer_facet_was_made(void **state)
 {
@@ -295,18 +355,18 @@ static void sent__fires_again_where_a_newer_facet_was_made(void **state)
     assert_int_equal(iw_due(1), view.score);
     struct im_answer answer = iw_sent(1, &view, view.score);
     assert_int_equal(answer.how, IM_HOW_old);
-    assert_int_equal(answer.value, IW_START + 1000);
-    assert_int_equal(iw_due(1), IW_START + 1000);
+    assert_int_equal(answer.value, IW_START + 1000 + LEASE);
+    assert_int_equal(iw_due(1), IW_START + 1000 + LEASE);
 }
 
 static void back__gives_the_entry_back_at_its_time(void **state)
 {
     (void)state;
-    (void)iw_article(1, 1, IW_URLS(1));
-    struct im_view view = iw_claim(1, iw_due(1));
+    struct im_view made = iw_article(1, 1, IW_URLS(1)), view = iw_claim(1, iw_due(1));
+    (void)iw_sent(1, &made, -1);
     int64_t at = IW_START + 120001;
     assert_int_equal(IW_ASK(im_back(&iw.state, &iw.world.pipe, iw_id(1), view.score, at)).how, IM_HOW_ok);
-    assert_int_equal(iw_due(1), at - 1); /* scores of entries that nobody claimed are even */
+    assert_int_equal(iw_due(1), at + 1); /* scores of entries that nobody claimed are even */
     (void)iw_article(1, 1, IW_URLS(1));
     assert_int_equal(iw_due(1), IW_START); /* needs work: now */
 }
@@ -409,6 +469,9 @@ int main(void)
         TEST(sent__moves_on_to_the_next_look),
         TEST(sent__an_older_facet_is_not_noted),
         TEST(sent__counts_no_more_once_another_facet_was_made),
+        TEST(claim__leaves_a_facet_that_is_on_its_way),
+        TEST(claim__sends_what_was_not_reported_within_a_lease),
+        TEST(back__not_beyond_the_report_of_the_last_facet),
         TEST(sent__fires_again_where_a_newer_facet_was_made),
         TEST(back__gives_the_entry_back_at_its_time),
         TEST(flushall__everything_comes_again),

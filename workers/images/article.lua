@@ -11,7 +11,8 @@ local again = old and old.rev == revision
 local function write()
   local k, fields, gone = key('a:', id), {'rev', revision}, {'gone'}
   local was = old or {}
-  local a = {id = id, hash = {}, text = {}, rev = revision, c = was.c, frev = was.frev, sent = was.sent}
+  local a = {id = id, hash = {}, text = {}, rev = revision, c = was.c, frev = was.frev, made = was.made,
+             sent = was.sent}
   for i = 5, #ARGV do
     local n = i - 4
     fields[#fields + 1] = text(n)

@@ -2,7 +2,8 @@
  * one of its pictures changes.
  *
  * step 0    one script an article or due entry applies it and replies what the facet says now
- * step 1    that becomes a facet, unless the last reported one said the same; URLs that need work become tasks
+ * step 1    that becomes a facet, unless the last one said the same and was reported, or may still be; URLs that need
+ *           work become tasks
  * reported  the mark; a due entry that was claimed goes, or on to when something is to be done
  * beside    the tasks (work.h), which wake their articles through the due sets */
 #include "images_article.h"
@@ -234,13 +235,16 @@ static enum nm_status answer(struct images *images, struct nm_batch *batch, stru
     data->answered = true;
     data->revision = view.revision;
     data->score = view.how == IM_HOW_claimed ? view.score : -1;
-    (void)strncpy(data->content, view.content, sizeof data->content - 1);
+    /* An event that comes again is answered again. A due entry that fires while the facet of its event is under way
+     * sends nothing, and notes nothing as sent. */
+    bool sends = !item->set || item->resend || (!view.reported && !view.on_its_way);
+    if (sends || view.reported)
+        (void)strncpy(data->content, view.content, sizeof data->content - 1);
     enum nm_status status = NM_OK;
     if (view.how == IM_HOW_claimed && view.n_work)
         status = work_on(images, item, &view, err);
     look_at(images, &view);
-    if (status == NM_OK &&
-        (!view.reported || item->resend || !item->set)) /* an event that comes again is answered again */
+    if (status == NM_OK && sends)
         status = emit(images, batch, item, &view, err);
     return status;
 }

@@ -113,6 +113,8 @@ struct im_view {
     enum im_how how;
     int64_t revision;    /* of the facet; 0 where there is none to send                     */
     bool reported;       /* this very facet was reported: nothing has to be sent            */
+    bool on_its_way;     /* CLAIMED: an event or another claim made it less than a lease ago and its report may come:
+                            nothing has to be sent, im_facet_sent() gets content ""         */
     const char *content; /* names what it says; for im_facet_sent()                         */
     int64_t score;       /* CLAIMED: that of the due entry now                              */
     size_t n_images, n_work;
@@ -131,10 +133,12 @@ struct im_answer {
 /* False as above. */
 NM_MUST_USE bool im_answer_read(const struct nm_reply *reply, struct im_answer *out);
 
-/* OK; MOVED: the entry is no longer ours. */
+/* OK; MOVED: the entry is no longer ours. Where the report of the article's last facet has not come it fires by a lease
+ * after that was made. */
 size_t im_back(const struct im_state *state, struct nm_pipe *pipe, const char *id, int64_t claimed, int64_t at_ms);
-/* After the report. claimed < 0: it came from no due entry. OK; OLD: a newer facet was made since; MOVED: the due entry
- * stays as somebody else set it. value: when it fires next, 0: it is gone. */
+/* After the report. claimed < 0: it came from no due entry. content "": it was not sent, see on_its_way. OK; OLD: a
+ * newer facet was made since; MOVED: the due entry stays as somebody else set it. value: when it fires next, 0: it is
+ * gone. */
 size_t im_facet_sent(const struct im_state *state, struct nm_pipe *pipe, const char *id, int64_t revision,
                      const char *content, int64_t claimed, int64_t jitter);
 

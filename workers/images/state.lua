@@ -8,8 +8,8 @@
 --                       the round, retryAt: when its next try may begin, rounds that failed; token of the lease,
 --                       lastUsed, dying, full
 --   img:a:{<id>}        rev: 16 digits; gone; "1", "2"...: "<urlhash or -> <text of the caller>"; frev and c: revision
---                       of the last facet that was made, and a hash of what it says; sent: that hash once it was
---                       reported
+--                       of the last facet that was made, and a hash of what it says; made: when, ms, or when an event
+--                       made it again; sent: that hash once it was reported
 --   img:users:{<urlhash>}, img:lease:{<urlhash>}, img:urls:{<sha256>}, img:lru, due:images:<partition>
 --   img:o:{<sha256>}    bytes, type, thumbs (text of the caller), storedAt, dying; deleting (since), deleter (whose)
 --   img:host:{<host>}   pausedUntil, failures, opens, openUntil; tokens (thousandths) and tokensAt
@@ -46,12 +46,12 @@ local function set_due(partition, id, ms)
   if not score or score > at or score % 2 == 1 then call('ZADD', k, text(at), id) end
 end
 
--- Only whoever claimed it may move or remove it. ms nil: remove.
+-- Only whoever claimed it may move or remove it. ms nil: remove. Not before ms: there would be nothing to do yet.
 local function move_due(partition, id, claimed, ms)
   local k = due_key(partition)
   local score = tonumber(call('ZSCORE', k, id) or nil)
   if not score or score ~= claimed then return false end
-  if ms then call('ZADD', k, text(even(ms)), id) else call('ZREM', k, id) end
+  if ms then call('ZADD', k, text(even(ms + 1)), id) else call('ZREM', k, id) end
   return true
 end
 
@@ -161,20 +161,35 @@ local function lists(a, hash)
 end
 
 -- The revision of a facet that says `c`: that of the last one where that said the same. What was reported before a new
--- one counts no more: that may have been reported too, unnoted, when the state is as it was before.
-local function take_revision(a, c)
-  if a.c == c and a.frev then return a.frev end
+-- one counts no more: that may have been reported too, unnoted, when the state is as it was before. An event is always
+-- answered, so its facet is made now, new or not.
+local function take_revision(a, c, how)
+  local k, same = key('a:', a.id), a.c == c and a.frev
+  if same and how == 'claimed' then return a.frev end
+  a.made = text(now)
+  if same then
+    call('HSET', k, 'made', a.made)
+    return a.frev
+  end
   a.c, a.frev = c, text(math.max(at(a.frev) + 1, now_us))
-  local k = key('a:', a.id)
-  call('HSET', k, 'c', a.c, 'frev', a.frev)
+  call('HSET', k, 'c', a.c, 'frev', a.frev, 'made', a.made)
   call('HDEL', k, 'sent')
   call('PEXPIRE', k, p.keep_ms)
   a.sent = nil
   return a.frev
 end
 
+-- Until when the report of the last facet may come, nil: it came. Whoever made that facet may have died, so after a lease
+-- it is sent again. Made at a time to come: a clock was wrong.
+local function report_until(a)
+  if not a.c or a.gone or a.sent == a.c then return nil end
+  local made, till = at(a.made), even(at(a.made) + p.lease_ms + 1)
+  return made <= now and till > now and till or now
+end
+
 -- What the facet is made of, and what is to be done. Uses every entry.
--- {how, revision, hash of what it says, that hash if it was reported, score of the due entry, images}; an image:
+-- {how, revision, hash of what it says, `sent` if it was reported, `made` if it may be on its way to that and is not to
+-- be sent by a due entry again, score of the due entry, images}; an image:
 -- {text, urlhash, 1: needs work, ms that somebody's lease has left, fields..., thumbs}.
 local function view(a, how, score)
   local images, says, entries = {}, {p.facet}, {}
@@ -195,7 +210,9 @@ local function view(a, how, score)
                                     e.reason or '', e.nextTry or '', thumbs}, '\n')
   end
   local c = a.gone and 'x' or redis.sha1hex(table.concat(says, '\n\n'))
-  return {how, take_revision(a, c), c, a.sent or '', score or '', images}
+  local on_its_way = how == 'claimed' and a.c == c and (report_until(a) or 0) > now
+  local revision = take_revision(a, c, how)
+  return {how, revision, c, a.sent == c and 'sent' or on_its_way and 'made' or '', score or '', images}
 end
 
 -- ---- objects ----

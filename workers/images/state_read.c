@@ -93,7 +93,8 @@ bool im_view_read(const struct nm_reply *reply, struct im_view *out)
         return false;
     view.revision = nm_reply_int(nm_reply_at(reply, 1), 0);
     view.content = nm_reply_at(reply, 2)->str;
-    view.reported = strcmp(nm_reply_at(reply, 3)->str, view.content) == 0;
+    view.reported = strcmp(nm_reply_at(reply, 3)->str, "sent") == 0;
+    view.on_its_way = strcmp(nm_reply_at(reply, 3)->str, "made") == 0;
     view.score = nm_reply_int(nm_reply_at(reply, 4), -1);
     view.n_images = images->len;
     for (size_t i = 0; i < view.n_images; i++) {
