@@ -214,15 +214,15 @@ def test_kafka_goes_and_comes_back(rig):
     assert worker.alive
 
 
-def test_more_articles_than_may_wait(new_rig):
-    """The partition pauses until some are served; nothing is lost."""
-    rig = new_rig(options={"backlogItems": 20}, partitions=1)
+def test_more_articles_of_a_host_than_may_wait_in_its_queue(new_rig):
+    """They get their first facets all the same, and wait in the due set; nothing is lost."""
+    rig = new_rig(partitions=1)
     go = threading.Event()
     rig.host.other = held(go, GOOD)
     rig.start()
     cases = {f"a{n}": rig.url(f"/{n}", "one.localhost") for n in range(100)}
     rig.send(cases)
-    rig.facets.wait(lambda: rig.host.count() == 4 and len(rig.facets.all) >= 20, 20, "it works")
+    rig.facets.wait(lambda: rig.host.count() == 4 and len(rig.facets.all) == 100, 40, "all have one, and four pictures are asked for")
     go.set()
     rig.settle(cases, 90)
     assert [outcome(rig.image(case)) for case in cases] == ["cached"] * 100

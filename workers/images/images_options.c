@@ -159,8 +159,6 @@ const struct nm_option images_options[] = {
      "How long an instance may fetch a URL without a sign of life before another one does."},
     {"images.maxUsers", NM_OPT_INT, F(max_users), "1000", 1, 2000, NULL, NULL,
      "Articles that are noted of one URL; later ones look by themselves."},
-    {"images.backlogItems", NM_OPT_INT, F(backlog_items), "100000", 1, 10000000, NULL, NULL,
-     "Articles of one partition that may wait for their images before it pauses."},
     {"images.testAllow", NM_OPT_LIST, F(test_allow), "", 0, 16, NULL, check_endpoint,
      "Addresses with a port, such as 127.0.0.1:18081, that may be fetched from although they are not public; mode test "
      "only."},

@@ -40,7 +40,7 @@ struct im_options { /* all strings and lists are owned by nm_options_clear() */
     struct nm_strings test_allow; /* as im_endpoint_parse() takes them   */
     struct nm_lists test_resolve; /* "name:port" -> numeric addresses    */
     bool keep_copyright;
-    long long backlog_items, max_users, lease_ms, fresh_ms;
+    long long max_users, lease_ms, fresh_ms;
     struct im_fetch_options fetch;
     struct im_check_options check;
     struct im_store_options store;

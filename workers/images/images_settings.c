@@ -283,8 +283,7 @@ enum nm_status im_settings_read(const struct im_options *options, struct im_sett
     struct im_settings mine = {.test = is(options->mode, "test"),
                                .is_s3 = is(options->store.kind, "s3"),
                                .max_percent = options->store.max_percent,
-                               .max_bytes = options->store.max_bytes,
-                               .backlog_items = options->backlog_items};
+                               .max_bytes = options->store.max_bytes};
     enum nm_status status = check_start(options, err);
     if (status != NM_OK)
         return status;

@@ -34,7 +34,6 @@ struct im_settings {
     bool is_s3;
     int64_t max_percent; /* of the volume; evict down to 15/16 of a cap: 75 % at the default of 80 % */
     int64_t max_bytes;   /* of all objects; 0: no such cap                                           */
-    int64_t backlog_items;
 };
 
 /* NM_CONFIG: a sentence that names the option and says what to do. NM_FATAL: out of memory. *out is untouched then. */
