@@ -74,7 +74,6 @@ static void fetch__image_arrives_whole(void **state)
     (void)state;
     struct rig rig;
     struct nm_buf png = {0};
-    char data[1024];
     put_png(&png, 640, 480, 8, 2, 0);
     rig_open(&rig, serve_plain);
     struct im_fetched f = fetch_with(&rig, "/ok", (struct im_fetch_request){.token = &png});
@@ -84,8 +83,9 @@ static void fetch__image_arrives_whole(void **state)
     assert_int_equal(f.hops, 0);
     assert_int_equal(f.bytes, png.len);
     assert_int_equal(f.received, png.len);
-    assert_int_equal(read(f.fd, data, sizeof data), png.len);
-    assert_memory_equal(data, png.data, png.len);
+    assert_int_equal(f.fd, -1);
+    assert_non_null(f.data);
+    assert_memory_equal(f.data, png.data, png.len);
     assert_int_equal(f.facts.type, IM_PNG);
     assert_int_equal(f.facts.width, 640);
     assert_string_equal(f.declared, "image/png");
@@ -94,13 +94,105 @@ static void fetch__image_arrives_whole(void **state)
     assert_int_equal(f.max_age_s, 7200);
     assert_string_equal(f.host, "127.0.0.1");
     assert_string_equal(f.address, "127.0.0.1");
-    struct stat info;
-    assert_int_equal(fstat(f.fd, &info), 0);
-    assert_int_equal(info.st_nlink, 0); /* nothing is left behind by a crash */
-    assert_int_equal(info.st_mode & 0777, 0600);
     im_fetcher_release(rig.fetcher, &f);
     check_case(&rig, "/chunked", "body");
     nm_buf_clear(&png);
+    rig_close(&rig);
+}
+
+/* A PNG header, then bytes that tell where they stand; with a Content-Length or without. */
+static bool serve_large(struct conn *c)
+{
+    int bytes = 0;
+    bool told = is_numbered(c, "/told/", &bytes);
+    if (!told && !is_numbered(c, "/untold/", &bytes))
+        return false;
+    struct nm_buf png = {0};
+    put_png(&png, 640, 480, 8, 2, 0);
+    while (png.len < (size_t)bytes)
+        nm_buf_addc(&png, (char)(png.len * 31 >> 8 ^ png.len));
+    png.len = (size_t)bytes;
+    bool ok = (told ? say(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", bytes)
+                    : say(c, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")) &&
+              say_bytes(c, png.data, png.len);
+    nm_buf_clear(&png);
+    return ok && told;
+}
+
+/* Every byte in its place, in memory or in a file that has no name. */
+static void expect_body(const struct im_fetched *f, int bytes, bool in_memory)
+{
+    struct nm_buf want = {0};
+    assert_int_equal(f->outcome, IM_FETCH_BODY);
+    assert_int_equal(f->bytes, bytes);
+    assert_int_equal(f->data != NULL, in_memory);
+    assert_int_equal(f->fd < 0, in_memory);
+    uint8_t *got = in_memory ? f->data : malloc((size_t)bytes);
+    if (!in_memory) {
+        struct stat info;
+        assert_int_equal(fstat(f->fd, &info), 0);
+        assert_int_equal(info.st_nlink, 0); /* nothing is left behind by a crash */
+        assert_int_equal(info.st_mode & 0777, 0600);
+        assert_int_equal(info.st_size, bytes);
+        assert_int_equal(read(f->fd, got, (size_t)bytes), bytes);
+    }
+    put_png(&want, 640, 480, 8, 2, 0);
+    while (want.len < (size_t)bytes)
+        nm_buf_addc(&want, (char)(want.len * 31 >> 8 ^ want.len));
+    assert_memory_equal(got, want.data, (size_t)bytes);
+    if (!in_memory)
+        free(got);
+    nm_buf_clear(&want);
+}
+
+static void fetch__large_body_goes_on_in_a_file(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path;
+        int bytes;
+        bool in_memory;
+    } cases[] = {{"/told/65536", 65536, true},     {"/untold/65537", 65537, true},    {"/told/100000", 100000, true},
+                 {"/untold/200000", 200000, true}, {"/told/262144", 262144, true},    {"/untold/262144", 262144, true},
+                 {"/told/262145", 262145, false},  {"/untold/262145", 262145, false}, {"/told/1000000", 1000000, false},
+                 {"/untold/700001", 700001, false}};
+    struct rig rig;
+    rig_open(&rig, serve_large);
+    for (size_t i = 0; i < N(cases); i++) {
+        struct im_fetched f = fetch(&rig, cases[i].path);
+        expect_body(&f, cases[i].bytes, cases[i].in_memory);
+        im_fetcher_release(rig.fetcher, &f);
+    }
+    rig_close(&rig);
+}
+
+/* Bodies that were taken count until they are released: beyond the bound the next ones are files. */
+static void fetch__bodies_in_memory_are_bounded(void **state)
+{
+    (void)state;
+    enum { BYTES = 250000, FIT = IM_BODIES_BYTES / BYTES };
+    struct rig rig;
+    struct im_fetched held[FIT];
+    rig_open(&rig, serve_large);
+    rig.limits.temp_bytes = (int64_t)2 * IM_BODIES_BYTES;
+    for (int i = 0; i < FIT; i++) {
+        held[i] = fetch(&rig, "/told/250000");
+        expect_body(&held[i], BYTES, true);
+    }
+    struct im_fetched f = fetch(&rig, "/told/250000");
+    expect_body(&f, BYTES, false);
+    im_fetcher_release(rig.fetcher, &f);
+    f = fetch(&rig, "/untold/250000");
+    expect_body(&f, BYTES, false);
+    im_fetcher_release(rig.fetcher, &f);
+    f = fetch(&rig, "/told/60000"); /* for heads there is always room */
+    expect_body(&f, 60000, true);
+    im_fetcher_release(rig.fetcher, &f);
+    for (int i = 0; i < FIT; i++)
+        im_fetcher_release(rig.fetcher, &held[i]);
+    f = fetch(&rig, "/told/250000");
+    expect_body(&f, BYTES, true);
+    im_fetcher_release(rig.fetcher, &f);
     rig_close(&rig);
 }
 
@@ -299,6 +391,8 @@ int main(void)
         cmocka_unit_test(fetch__request_headers_are_exactly_these),
         cmocka_unit_test(fetch__long_url_and_upper_case_scheme),
         cmocka_unit_test(fetch__image_arrives_whole),
+        cmocka_unit_test(fetch__large_body_goes_on_in_a_file),
+        cmocka_unit_test(fetch__bodies_in_memory_are_bounded),
         cmocka_unit_test(fetch__status_decides),
         cmocka_unit_test(fetch__retry_after_is_clamped),
         cmocka_unit_test(fetch__validators),

@@ -68,6 +68,8 @@ void im_decoders_close(struct im_decoders *pool)
         if (pool->child[i].state != IM_CHILD_NONE)
             im_child_kill(&pool->child[i], NULL, 0);
     for (int i = 0; i < pool->settings.processes; i++) {
+        if (pool->child[i].has_result)
+            free(pool->child[i].result.made);
         if (pool->child[i].state == IM_CHILD_NONE)
             continue;
         while (waitpid(pool->child[i].pid, NULL, 0) < 0 && errno == EINTR)
@@ -115,11 +117,24 @@ static bool files_match(const struct im_child *child, const struct im_reply *rep
     return true;
 }
 
+/* The same for outputs in memory, which are copied here. Without memory for them it was our failure, not the picture's.
+ */
+static bool outputs_match(struct im_child *child, struct im_reply *reply)
+{
+    if (!child->in_memory)
+        return files_match(child, reply);
+    if (!im_standing_take(&child->standing, reply, &child->result.made))
+        return false;
+    if (!child->result.made)
+        im_reply_write(&child->request, IM_store_io, reply);
+    return true;
+}
+
 static void take_reply(struct im_decoders *pool, struct im_child *child, const void *packet, size_t len, int64_t now_ms)
 {
     struct im_reply reply;
     if (!im_reply_read(packet, len, &child->request, &reply) ||
-        (reply.reason == IM_NONE && !files_match(child, &reply))) {
+        (reply.reason == IM_NONE && !outputs_match(child, &reply))) {
         pool->stats.forged++;
         im_child_kill(child, "forged reply", now_ms);
         return;
@@ -130,6 +145,7 @@ static void take_reply(struct im_decoders *pool, struct im_child *child, const v
     child->result.copy_bytes = reply.copy_bytes;
     memcpy(child->result.thumb, reply.thumb, sizeof reply.thumb);
     child->result.cpu_us = used_us < 0 ? -1 : used_us - child->cpu_us;
+    child->cpu_us = used_us < 0 ? 0 : used_us; /* between two jobs it uses next to nothing */
     finish(pool, child, (enum im_reason)reply.reason, reply.reason == IM_decode_killed ? "memory limit" : "", now_ms);
     child->state = IM_CHILD_IDLE;
     child->due_ms = INT64_MAX;
@@ -175,6 +191,8 @@ static bool can_be_written(int fd)
 static enum nm_status check_files(const struct im_decoder_job *job, struct nm_error *err)
 {
     struct stat info;
+    if (job->input)
+        return NM_OK;
     int flags = fcntl(job->input_fd, F_GETFL);
     if (flags < 0 || (flags & O_ACCMODE) != O_RDONLY || fstat(job->input_fd, &info) != 0 || !S_ISREG(info.st_mode))
         return nm_bad(err, "image_job", "the image is no regular file that is open for reading only");
@@ -188,6 +206,20 @@ static enum nm_status check_files(const struct im_decoder_job *job, struct nm_er
     if (job->copy != IM_COPY_NONE && !can_be_written(job->copy_fd))
         return nm_bad(err, "image_job", "the copy's file is no empty regular file that is open for writing");
     return NM_OK;
+}
+
+static void note_job(struct im_child *child, const struct im_request *request, const struct im_decoder_job *job,
+                     int64_t now_ms, int64_t wall_ms)
+{
+    child->state = IM_CHILD_BUSY;
+    child->has_job = true;
+    child->request = *request;
+    memcpy(child->output_fd, job->output_fd, sizeof child->output_fd);
+    child->copy_fd = job->copy_fd;
+    child->in_memory = job->input != NULL;
+    child->since_ms = now_ms;
+    child->due_ms = now_ms + wall_ms;
+    child->result = (struct im_decoded){.owner = job->owner, .cause = "", .cpu_us = -1};
 }
 
 enum nm_status im_decoders_submit(struct im_decoders *pool, const struct im_decoder_job *job, int64_t now_ms,
@@ -207,19 +239,15 @@ enum nm_status im_decoders_submit(struct im_decoders *pool, const struct im_deco
         /* An idle process has nothing to say: this one is dead, or talks out of turn. The job is not for it. */
         if (read_one(pool, child, now_ms))
             continue;
-        if (!im_child_send(child, &request, job, pool->settings.cpu_ms)) {
+        struct im_decoder_job given = *job;
+        if (job->input && (status = im_standing_give(&child->standing, &given, err)) != NM_OK)
+            return status;
+        if (!im_child_send(child, &request, &given, pool->settings.cpu_ms)) {
             im_child_kill(child, NULL, now_ms);
             continue;
         }
         pool->next_job++;
-        child->state = IM_CHILD_BUSY;
-        child->has_job = true;
-        child->request = request;
-        memcpy(child->output_fd, job->output_fd, sizeof child->output_fd);
-        child->copy_fd = job->copy_fd;
-        child->since_ms = now_ms;
-        child->due_ms = now_ms + pool->settings.wall_ms;
-        child->result = (struct im_decoded){.owner = job->owner, .cause = "", .cpu_us = -1};
+        note_job(child, &request, &given, now_ms, pool->settings.wall_ms);
         return NM_OK;
     }
     return nm_fail(err, NM_RETRY, "no decoder process is idle");

@@ -8,6 +8,9 @@
  * A process that was taken over keeps the files that it was given and may write to them when its answer is long taken.
  * So what is to be kept is copied from an output file and hashed from the copy, never kept as that file.
  *
+ * An image that is in memory needs no files of the caller: the pool has some in memory for each process, which are used
+ * for one job after the other (decoder_files.c), and copies out of them what was made.
+ *
  * Nothing here blocks but im_decoders_close(), and there are no other threads: the caller waits with poll() for
  * im_decoders_fds(), at most until im_decoders_due_ms(), and then calls im_decoders_tick(). Not thread-safe. Times are
  * monotonic milliseconds as the caller reads them. SIGCHLD may be anything; only own children are waited for. */
@@ -19,9 +22,10 @@
 #include <poll.h>
 #include <sys/types.h>
 
-#define IM_DECODERS_MAX   64   /* processes                                                     */
-#define IM_DECODER_JOBS   1000 /* of one process, then another takes its place                  */
-#define IM_DECODER_BROKEN 5    /* starts in a row that fail before im_decoders_check() complains */
+#define IM_DECODERS_MAX   64                 /* processes                                                     */
+#define IM_DECODER_JOBS   1000               /* of one process, then another takes its place                  */
+#define IM_MADE_BYTES     (16 * 1024 * 1024) /* what may be made of an image in memory, all of it together */
+#define IM_DECODER_BROKEN 5                  /* starts in a row that fail before im_decoders_check() complains */
 
 struct im_decoder_settings {
     const char *program;  /* NULL: /proc/self/exe; borrowed while the pool lives */
@@ -37,12 +41,14 @@ struct im_decoders;
 struct im_decoder_job {
     struct im_facts facts;   /* of the header probe, for the same bytes                */
     struct im_limits limits; /* max_scans, max_pixels and max_gif_pixels are used      */
-    int input_fd;            /* the file, opened O_RDONLY: the process may not write it */
+    const uint8_t *input;    /* the image, facts.end bytes, borrowed in the call; NULL: it is in a file. More than
+                              * IM_MADE_BYTES of outputs are a forged reply */
+    int input_fd;            /* the file, opened O_RDONLY: the process may not write it; unused with input  */
     struct im_thumb thumb[IM_THUMBS];
-    int output_fd[IM_THUMBS]; /* an empty regular file each, writable                    */
+    int output_fd[IM_THUMBS]; /* an empty regular file each, writable; unused with input */
     int n_thumbs;             /* 0..IM_THUMBS                                            */
     enum im_copy copy;        /* the public copy (strip.h)                               */
-    int copy_fd;              /* an empty regular file, writable; unused with IM_COPY_NONE */
+    int copy_fd;              /* an empty regular file, writable; unused with input and IM_COPY_NONE */
     void *owner;              /* comes back with the result                              */
 };
 
@@ -54,7 +60,8 @@ struct im_decoded {
     int32_t width, height; /* decoded, as stored; 0 on a failure                                      */
     int64_t copy_bytes;    /* of the public copy; 0: none was wanted                   */
     struct im_reply_thumb thumb[IM_THUMBS]; /* width 0: not smaller than the picture, none made         */
-    int64_t cpu_us, wall_ms;                /* that the job took; cpu_us -1: not known, the process died */
+    uint8_t *made; /* of a job with input: the copy, then the thumbnails in their order; free() it. Else NULL */
+    int64_t cpu_us, wall_ms; /* that the job took; cpu_us -1: not known, the process died */
 };
 
 struct im_decoder_stats { /* since the pool was opened */
@@ -73,7 +80,8 @@ int im_decoders_idle(const struct im_decoders *pool);
 
 /* Gives a job to an idle process. The files stay the caller's: the output files are looked at once more when the answer
  * comes, so they must stay open until the result is taken. NM_RETRY: no process is idle, try after the next tick.
- * NM_BAD_INPUT: facts, sizes or files that no decoder accepts; the message says which. */
+ * NM_BAD_INPUT: facts, sizes or files that no decoder accepts; the message says which. NM_FATAL: no memory for input.
+ */
 NM_MUST_USE enum nm_status im_decoders_submit(struct im_decoders *pool, const struct im_decoder_job *job,
                                               int64_t now_ms, struct nm_error *err);
 

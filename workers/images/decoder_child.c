@@ -112,6 +112,7 @@ void im_child_kill(struct im_child *child, const char *cause, int64_t now_ms)
     if (child->fd >= 0)
         (void)close(child->fd);
     child->fd = -1;
+    im_standing_close(&child->standing);
     child->cause = cause;
     child->state = IM_CHILD_DYING;
     child->due_ms = now_ms;
@@ -167,15 +168,21 @@ int64_t im_child_cpu_us(const struct im_child *child)
 }
 
 /* The kernel counts RLIMIT_CPU in whole seconds since the start of the process, and kills at its next tick beyond. */
-static bool limit_cpu(const struct im_child *child, int64_t used_us, int64_t cpu_ms)
+static bool limit_cpu(struct im_child *child, int64_t used_us, int64_t cpu_ms)
 {
     struct rlimit limit;
+    int64_t limit_s = (used_us / 1000 + cpu_ms + 999) / 1000;
+    if (used_us >= 0 && limit_s == child->limit_s)
+        return true;
     if (used_us < 0 || prlimit(child->pid, RLIMIT_CPU, NULL, &limit) != 0)
         return false;
-    limit.rlim_cur = (rlim_t)((used_us / 1000 + cpu_ms + 999) / 1000);
+    limit.rlim_cur = (rlim_t)limit_s;
     if (limit.rlim_max != RLIM_INFINITY && limit.rlim_cur > limit.rlim_max)
         limit.rlim_cur = limit.rlim_max;
-    return prlimit(child->pid, RLIMIT_CPU, &limit, NULL) == 0;
+    if (prlimit(child->pid, RLIMIT_CPU, &limit, NULL) != 0)
+        return false;
+    child->limit_s = limit_s;
+    return true;
 }
 
 bool im_child_send(struct im_child *child, const struct im_request *request, const struct im_decoder_job *job,
@@ -202,10 +209,10 @@ bool im_child_send(struct im_child *child, const struct im_request *request, con
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = CMSG_LEN(n_files * sizeof *file);
     memcpy(CMSG_DATA(header), file, n_files * sizeof *file);
-    int64_t used_us = im_child_cpu_us(child);
-    if (!limit_cpu(child, used_us, cpu_ms))
+    if (child->cpu_us == 0)
+        child->cpu_us = im_child_cpu_us(child);
+    if (!limit_cpu(child, child->cpu_us, cpu_ms))
         return false;
-    child->cpu_us = used_us;
     return sendmsg(child->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)sizeof packet;
 }
 

@@ -364,6 +364,12 @@ bool im_fetcher_take(struct im_fetcher *fetcher, struct im_fetched *out)
     list_remove(&fetcher->done, transfer);
     fetcher->n_items--;
     *out = transfer->result;
+    if (out->outcome == IM_FETCH_BODY && out->fd < 0) {
+        out->data = transfer->body;
+        out->held_bytes = (int64_t)transfer->body_size;
+        transfer->body = NULL; /* it counts until it is released */
+        transfer->body_size = 0;
+    }
     transfer->result.fd = -1; /* it is the caller's */
     transfer->result.next = NULL;
     im_transfer_free(transfer);
@@ -375,6 +381,10 @@ void im_fetcher_release(struct im_fetcher *fetcher, struct im_fetched *fetched)
     if (fetched->fd >= 0)
         (void)close(fetched->fd);
     fetched->fd = -1;
+    free(fetched->data);
+    fetched->data = NULL;
+    fetcher->bodies_bytes -= fetched->held_bytes;
+    fetched->held_bytes = 0;
     free(fetched->next);
     fetched->next = NULL;
     fetcher->temp_reserved -= fetched->reserved;

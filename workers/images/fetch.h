@@ -1,8 +1,8 @@
 /* fetch.h - HTTP transfers for images: many at once in one thread, each within fixed limits of time, bytes and memory.
  *
- * A transfer is one image URL: redirects are followed here, one by one, on one budget of time. It ends as a temp file
- * with the body, as "not modified", as busy, as cancelled, or with a reason. Nothing here blocks, except writes to the
- * temp files: names are resolved in threads of libcurl.
+ * A transfer is one image URL: redirects are followed here, one by one, on one budget of time. It ends as the body, in
+ * memory or in a temp file, as "not modified", as busy, as cancelled, or with a reason. Nothing here blocks, except
+ * writes to the temp files: names are resolved in threads of libcurl.
  *
  *     start() ... { poll(im_fetcher_fd(), im_fetcher_timeout_ms()); advance(); while (take()) ...; release() }
  *
@@ -31,6 +31,11 @@
 /* Bytes of memory that a transfer reserves: 64 KiB of the body for the probe, libcurl's buffer of 16 KiB, URLs, headers
  * and the rest. A Location is held beside it while a redirect is read, at most url_bytes. */
 #define IM_FETCH_TRANSFER_BYTES (96 * 1024)
+/* A body up to so many bytes stays in memory (four times the average picture of the web), as long as all of them, with
+ * those that were taken and not released, have not more than the second: slow ones must not hold what 1,000 transfers
+ * may have, and beside their heads it stays below 128 MiB in all. */
+#define IM_BODY_BYTES   (256 * 1024)
+#define IM_BODIES_BYTES (24 * 1024 * 1024)
 
 /* Options fetch.* and retry.after*; defaults and maxima stand in images_options.c. All are > 0 where not said. */
 struct im_fetch_limits {
@@ -45,7 +50,7 @@ struct im_fetch_limits {
     int64_t body_bytes;      /* of the image; a file never gets more                                 */
     int in_flight_items;     /* transfers started and not taken                                      */
     int64_t in_flight_bytes; /* IM_FETCH_TRANSFER_BYTES each                                       */
-    int64_t temp_bytes;      /* files, from start() to release()                                   */
+    int64_t temp_bytes;      /* bodies, from start() to release(), in files or not              */
     int64_t retry_after_min_ms, retry_after_max_ms, retry_after_default_ms;
 };
 
@@ -86,7 +91,7 @@ struct im_fetch_request {
 
 enum im_outcome {
     IM_FETCH_FAILED = 0, /* reason says why                                                       */
-    IM_FETCH_BODY,       /* fd holds the body                                                     */
+    IM_FETCH_BODY,       /* data or fd holds the body                                             */
     IM_FETCH_UNCHANGED,  /* 304 to a validator                                                    */
     IM_FETCH_BUSY,       /* address_ok or host_ok said no: it was no try, nothing is held against */
 };
@@ -101,8 +106,9 @@ struct im_fetched {
     bool https_failed;     /* try_https: it could not be connected to, so http was taken                   */
     int status;            /* of the last answer; 0: there was none                                        */
     int hops;              /* redirects followed                                                           */
-    int fd;                /* IM_FETCH_BODY: for reading and writing, at its beginning, without a name; else -1 */
-    int64_t bytes;         /* in the file                                                                  */
+    uint8_t *data;         /* IM_FETCH_BODY: the body, owned until im_fetcher_release(); NULL: it is in fd   */
+    int fd;                /* the same, for reading and writing, at its beginning, without a name; else -1 */
+    int64_t bytes;         /* of the body                                                                  */
     int64_t received;      /* of bodies, all hops                                                          */
     int64_t spent_ms;
     struct im_facts facts;  /* as far as the first 64 KiB tell; type and perhaps dimensions. Also of a refused AVIF */
@@ -113,7 +119,7 @@ struct im_fetched {
     char host[NM_HOST_BYTES];            /* of the last URL                                                 */
     char address[IM_ADDRESS_TEXT_BYTES]; /* last one that a request was sent to; "": none                   */
     char shown[IM_URL_SHOWN_BYTES];      /* the last URL, fit for a log line                                */
-    int64_t reserved;                    /* of temp_bytes; for im_fetcher_release()                         */
+    int64_t reserved, held_bytes;        /* of temp_bytes, of IM_BODIES_BYTES; for im_fetcher_release() */
     char *next; /* IM_FETCH_BUSY behind a redirect: the URL that was about to be asked for, to go on with; else NULL.
                  * Released with the rest */
 };
@@ -145,8 +151,8 @@ NM_MUST_USE enum nm_status im_fetcher_advance(struct im_fetcher *fetcher, struct
 
 /* The next result, in the order in which they ended; false: none. *out is the caller's then, to be released once. */
 bool im_fetcher_take(struct im_fetcher *fetcher, struct im_fetched *out);
-/* Closes the file unless fd is -1 (the caller may have taken it), frees `next` unless it is NULL, and gives the file's
- * share of temp_bytes back. */
+/* Frees the body and `next`, closes the file unless fd is -1 (the caller may have taken it), and gives their shares
+ * back. */
 void im_fetcher_release(struct im_fetcher *fetcher, struct im_fetched *fetched);
 
 int im_fetcher_in_flight(const struct im_fetcher *fetcher); /* started and not taken */

@@ -119,6 +119,7 @@ void im_transfer_free(struct im_transfer *transfer)
     curl_slist_free_all(transfer->headers);
     free(transfer->location);
     free(transfer->result.next);
+    im_body_drop(transfer);
     if (transfer->result.fd >= 0)
         (void)close(transfer->result.fd);
     free(transfer);
@@ -137,7 +138,7 @@ static enum im_reason send_request(struct im_transfer *transfer, bool survey)
     transfer->reason = IM_NONE;
     transfer->busy = transfer->drained = transfer->flowing = false;
     transfer->sent_ms = transfer->span_bytes = transfer->body_bytes = 0;
-    transfer->header_bytes = transfer->head_len = 0;
+    transfer->header_bytes = transfer->body_len = 0;
     transfer->probe_at = IM_SIGNATURE_BYTES;
     transfer->check_at_ms = INT64_MAX;
     CURL *easy = transfer->easy;
@@ -261,6 +262,7 @@ void im_transfer_fail(struct im_transfer *transfer, enum im_reason reason)
     if (result->fd >= 0)
         (void)close(result->fd);
     result->fd = -1;
+    im_body_drop(transfer);
     fill_result(transfer);
 }
 

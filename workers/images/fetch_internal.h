@@ -3,6 +3,7 @@
  *   fetch.c           the multi handle, its descriptors and timers, budgets, results
  *   fetch_hop.c       the requests of a transfer: one hop, what follows it, what a failure is called
  *   fetch_answer.c    libcurl's callbacks for what comes: headers and body
+ *   fetch_body.c      the body of an image, in memory or in a file
  *   fetch_gate.c      libcurl's callbacks before a socket is made and before a request is sent
  *
  * A callback that refuses sets transfer->reason (or busy) first and lets libcurl fail; the end of the hop finds it. */
@@ -58,11 +59,12 @@ struct im_transfer {
     bool busy, drained;                   /* drained: stopped since the rest of the body is of no use */
     char admitted[IM_ADDRESS_TEXT_BYTES]; /* last address that address_ok() granted */
     int64_t body_bytes;                   /* of this hop */
-    size_t head_len, probe_at;            /* the next probe is due at this many bytes */
+    uint8_t *body; /* owned; all of the body while it has no file, then its head; NULL: not needed any more */
+    size_t body_len, body_size;
+    size_t probe_at; /* the next probe is due at this many bytes; SIZE_MAX: there was the last */
     struct im_fetched result;
-    uint8_t head[IM_HEAD_BYTES]; /* last: untouched pages cost nothing */
 };
-_Static_assert(sizeof(struct im_transfer) + CURL_MAX_WRITE_SIZE <= IM_FETCH_TRANSFER_BYTES,
+_Static_assert(sizeof(struct im_transfer) + IM_HEAD_BYTES + CURL_MAX_WRITE_SIZE <= IM_FETCH_TRANSFER_BYTES,
                "a transfer has to fit into what it reserves");
 
 struct im_list {
@@ -77,8 +79,9 @@ struct im_fetcher {
     struct im_list running, done;
     int n_items; /* in both lists */
     int64_t temp_reserved;
-    int64_t timer_at_ms; /* of libcurl; INT64_MAX: none     */
-    int64_t check_at_ms; /* the least of all transfers      */
+    int64_t bodies_bytes; /* buffers of bodies, those that were taken and not released among them */
+    int64_t timer_at_ms;  /* of libcurl; INT64_MAX: none     */
+    int64_t check_at_ms;  /* the least of all transfers      */
     uint64_t last_id;
 };
 
@@ -104,8 +107,12 @@ void im_transfer_fail(struct im_transfer *transfer, enum im_reason reason);
 /* ---- fetch_answer.c ---- */
 size_t im_on_header(char *data, size_t size, size_t n, void *transfer);
 size_t im_on_body(char *data, size_t size, size_t n, void *transfer);
-/* The body is over: its last checks, and the head into a file that has not been made yet. */
+
+/* ---- fetch_body.c ---- */
+NM_MUST_USE enum im_reason im_body_add(struct im_transfer *transfer, const char *data, size_t len);
+/* The body is over: its last checks. */
 NM_MUST_USE enum im_reason im_body_end(struct im_transfer *transfer);
+void im_body_drop(struct im_transfer *transfer); /* the buffer */
 
 /* ---- fetch_gate.c ---- */
 curl_socket_t im_on_socket(void *transfer, curlsocktype purpose, struct curl_sockaddr *address);

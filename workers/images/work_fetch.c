@@ -3,12 +3,10 @@
 
 #include "newsmill/log.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 /* ---- the gate ---- */
 
@@ -176,18 +174,27 @@ static void unchanged(struct im_task *task)
     im_task_result(task);
 }
 
-/* Our own look at the whole file, before any library sees it. */
-static enum im_reason probe(struct im_task *task)
+static enum im_reason probe_file(struct im_task *task, const struct im_limits *limits)
 {
-    const struct im_settings *settings = task->work->config.settings;
     size_t len = (size_t)task->fetched.bytes;
-    if (len == 0)
-        return IM_truncated;
     void *data = mmap(NULL, len, PROT_READ, MAP_PRIVATE, task->fetched.fd, 0);
     if (data == MAP_FAILED)
         return IM_store_io;
-    enum im_reason reason = im_probe_file(data, len, &settings->check, &task->facts);
+    enum im_reason reason = im_probe_file(data, len, limits, &task->facts);
     (void)munmap(data, len);
+    return reason;
+}
+
+/* Our own look at the whole body, before any library sees it. */
+static enum im_reason probe(struct im_task *task)
+{
+    const struct im_settings *settings = task->work->config.settings;
+    const struct im_fetched *fetched = &task->fetched;
+    if (fetched->bytes == 0)
+        return IM_truncated;
+    enum im_reason reason = fetched->data
+                                ? im_probe_file(fetched->data, (size_t)fetched->bytes, &settings->check, &task->facts)
+                                : probe_file(task, &settings->check);
     int64_t pixels = (int64_t)task->facts.raw_width * task->facts.raw_height;
     if (reason == IM_NONE && pixels > 4000000 && pixels * 4 / task->fetched.bytes > settings->bomb_ratio) {
         nm_series_add(task->work->counts.bombs, 1);
@@ -207,14 +214,9 @@ static void failed(struct im_task *task, enum im_reason reason)
 
 static void body(struct im_work *work, struct im_task *task)
 {
-    char path[40];
     enum im_reason reason = probe(task);
-    if (reason == IM_NONE) {
-        /* By its own description: a decoder that was taken over could write through ours. */
-        (void)snprintf(path, sizeof path, "/proc/self/fd/%d", task->fetched.fd);
-        task->input_fd = open(path, O_RDONLY | O_CLOEXEC);
-        reason = task->input_fd < 0 ? IM_store_io : IM_NONE;
-    }
+    if (reason == IM_NONE)
+        reason = im_picture_input(task);
     if (reason != IM_NONE) {
         failed(task, reason);
         return;

@@ -133,7 +133,8 @@ static void serve(struct im_work *work, struct im_host *host)
 {
     size_t per_host = (size_t)work->config.state->options.per_host;
     size_t most = (size_t)work->config.settings->fetch.in_flight_items;
-    while (host->queue.n && host->active < per_host && work->n_fetching < most)
+    /* What waits for the decoder is behind all that is fetched now, and takes memory. */
+    while (host->queue.n && host->active < per_host && work->n_fetching < most && work->decode.n < IM_DECODE_AHEAD)
         begin(im_queue_take(&host->queue));
     if (host->queue.n <= IM_HOST_TASKS / 2)
         host->n_sent_away = 0;

@@ -16,6 +16,8 @@ enum {
     IM_MAX_ASKS = 1024,         /* commands of one pipe                                                    */
     IM_MAX_LOOKS = 256,         /* objects that are looked for at once                                     */
     IM_BUSY_ROUNDS = 6,         /* a name whose addresses change all the time is let in then, by its host alone */
+    IM_DECODE_AHEAD = 64,       /* bodies that wait for a decoder process; then no other is fetched        */
+    IM_MADE_AHEAD = 64,         /* pictures between the decoder and the end; then no other is decoded      */
     IM_STORE_PAUSE_MS = 1000,   /* after a failure of the store, doubling ...                              */
     IM_STORE_PAUSE_MAX = 60000, /* ... up to this                                                          */
 };
@@ -54,8 +56,9 @@ struct im_need { /* a host that the task talks to */
     bool granted;
 };
 
-struct im_output { /* a file that the decoder made, and our copy of it */
-    struct im_temp made, kept;
+struct im_output {       /* what the decoder made, and our copy of it */
+    struct im_temp made; /* closed: it is in memory, in decoded.made  */
+    struct im_temp kept;
     struct im_content content; /* of `kept` */
 };
 
@@ -88,9 +91,11 @@ struct im_task {
     uint64_t fetch_id;
     struct im_fetched fetched;
     bool has_body;
+    bool is_made; /* counted in n_made */
     bool existed; /* a file of it was found in the store */
     struct im_facts facts;
-    int input_fd; /* read-only, for the decoder */
+    struct im_temp spool; /* the body, where it was in memory and does not stay there */
+    int input_fd;         /* read-only, for the decoder; -1: the body is in memory */
     struct im_output copy, thumb[IM_THUMBS];
     struct im_decoded decoded;
     struct im_job job; /* of the store */
@@ -158,6 +163,7 @@ struct im_work {
     struct im_task *lease_first, *lease_last;
     struct im_queue start, decode, store, away;
     size_t n_fetching; /* from slot to the end of the fetch */
+    size_t n_made;     /* from the decoder to the end: what was made is in memory */
     int64_t hosts_due_ms;
     struct im_look look[IM_MAX_LOOKS];
     size_t n_looks; /* missing, or asked about */
@@ -208,7 +214,10 @@ int64_t im_fresh_ms(const struct im_fetched *fetched);            /* for im_resu
 
 /* work_picture.c */
 NM_MUST_USE enum nm_status im_picture_move(struct im_work *work, struct nm_error *err);
-void im_picture_clear(struct im_task *task); /* its files */
+/* Makes the body, which was probed, ready for the decoder. */
+NM_MUST_USE enum im_reason im_picture_input(struct im_task *task);
+void im_picture_clear(struct im_task *task); /* its files, and what was made */
+void im_picture_waits(struct im_task *task); /* for long, with what was made: it is not counted in n_made meanwhile */
 /* Nothing is held against the URL; for a while nothing is fetched. */
 void im_store_failed(struct im_task *task, enum im_reason reason, const char *why);
 

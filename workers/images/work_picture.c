@@ -1,7 +1,9 @@
 /* work_picture.c - from a body to an object in the store: the decoder's job, then the store's.
  *
- * The decoder writes into files that it may still hold when its answer was taken, so what is kept is copied from them
- * by the store's thread, hashed from the copy and put under that hash: thumbnails first, the object last. */
+ * A body in memory goes to the decoder and comes back as memory (decoder_files.c); the one file is that of the store. A
+ * larger one is a file, and the decoder writes into files that it may still hold when its answer was taken: so what is
+ * kept is copied from them by the store's thread. Either way it is hashed from our copy and put under that hash:
+ * thumbnails first, the object last. */
 #include "work_internal.h"
 
 #include "images_facet.h"
@@ -12,6 +14,8 @@
 #include "newsmill/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,11 +29,21 @@ static void close_output(struct im_output *output)
     im_temp_close(&output->kept);
 }
 
+void im_picture_waits(struct im_task *task)
+{
+    if (task->is_made)
+        task->work->n_made--;
+    task->is_made = false;
+}
+
 static void close_outputs(struct im_task *task)
 {
     close_output(&task->copy);
     for (size_t i = 0; i < IM_THUMBS; i++)
         close_output(&task->thumb[i]);
+    free(task->decoded.made);
+    task->decoded.made = NULL;
+    im_picture_waits(task);
 }
 
 void im_picture_clear(struct im_task *task)
@@ -37,14 +51,53 @@ void im_picture_clear(struct im_task *task)
     if (task->input_fd >= 0)
         (void)close(task->input_fd);
     task->input_fd = -1;
+    im_temp_close(&task->spool);
     close_outputs(task);
 }
 
 /* ---- the decoder ---- */
 
+/* Whether what is made of it fits into memory: noise at the best quality takes less than four bytes a pixel. */
+static bool stays_small(const struct im_task *task)
+{
+    const struct im_settings *settings = task->work->config.settings;
+    const struct im_facts *facts = &task->facts;
+    int64_t most = (int64_t)facts->end + IM_STRIP_MORE;
+    for (int i = 0; i < settings->n_thumbs; i++) {
+        int32_t width, height;
+        if (im_thumb_size(facts->width, facts->height, settings->thumb[i].edge, &width, &height))
+            most += (int64_t)width * height * 4;
+    }
+    return most <= IM_MADE_BYTES;
+}
+
+enum im_reason im_picture_input(struct im_task *task)
+{
+    struct im_temps *temps = task->work->config.store->temps;
+    char path[40];
+    int fd = task->fetched.fd;
+    if (task->fetched.data && stays_small(task))
+        return IM_NONE;
+    if (task->fetched.data) {
+        int64_t written = 0;
+        enum im_reason reason = im_temp_new(temps, &task->spool, NULL);
+        if (reason == IM_NONE)
+            reason = im_output(task->spool.fd, task->fetched.data, (size_t)task->fetched.bytes, &written);
+        if (reason != IM_NONE)
+            return reason;
+        fd = task->spool.fd;
+    }
+    /* By its own description: a decoder that was taken over could write through ours. */
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    task->input_fd = open(path, O_RDONLY | O_CLOEXEC);
+    return task->input_fd < 0 ? IM_store_io : IM_NONE;
+}
+
 static enum im_reason make_outputs(struct im_task *task, struct nm_error *err)
 {
     const struct im_work *work = task->work;
+    if (task->input_fd < 0)
+        return IM_NONE;
     enum im_reason reason = im_temp_new(work->config.store->temps, &task->copy.made, err);
     for (int i = 0; reason == IM_NONE && i < work->config.settings->n_thumbs; i++)
         reason = im_temp_new(work->config.store->temps, &task->thumb[i].made, err);
@@ -76,6 +129,7 @@ static enum nm_status submit(struct im_work *work, struct im_task *task, struct 
     }
     struct im_decoder_job job = {.facts = task->facts,
                                  .limits = settings->check,
+                                 .input = task->input_fd < 0 ? task->fetched.data : NULL,
                                  .input_fd = task->input_fd,
                                  .n_thumbs = settings->n_thumbs,
                                  .copy = settings->copy,
@@ -88,6 +142,8 @@ static enum nm_status submit(struct im_work *work, struct im_task *task, struct 
     enum nm_status status = im_decoders_submit(work->decoders, &job, nm_boottime_ms(), &why);
     if (status == NM_OK) {
         task->stage = IM_STAGE_DECODING;
+        task->is_made = true;
+        work->n_made++;
         return NM_OK;
     }
     if (status == NM_BAD_INPUT) { /* what the probe let pass and no decoder takes */
@@ -105,12 +161,15 @@ static enum nm_status submit(struct im_work *work, struct im_task *task, struct 
 static enum nm_status feed_decoders(struct im_work *work, struct nm_error *err)
 {
     enum nm_status status = NM_OK;
-    for (int n = im_decoders_idle(work->decoders); status == NM_OK && n > 0 && work->decode.n; n--) {
+    for (int n = im_decoders_idle(work->decoders);
+         status == NM_OK && n > 0 && work->decode.n && work->n_made < IM_MADE_AHEAD; n--) {
         struct im_task *task = im_queue_take(&work->decode);
         if (task->lost)
             im_task_end(task, -1);
         else
             status = submit(work, task, err);
+        if (work->decode.n == IM_DECODE_AHEAD - 1)
+            work->hosts_due_ms = 0; /* more may be fetched again */
     }
     return status;
 }
@@ -153,14 +212,11 @@ static enum im_reason copy_failed(enum im_reason reason, const char *why, struct
     return status == NM_RETRY ? reason : IM_store_io;
 }
 
-static enum im_reason copy_file(struct im_output *output, struct im_temps *temps, struct nm_error *err)
+/* What the decoder wrote into a file of ours. */
+static enum im_reason copy_file(struct im_output *output, struct nm_error *err)
 {
     char bytes[65536];
     int64_t at = 0, written = 0;
-    im_temp_close(&output->kept);
-    enum im_reason reason = im_temp_new(temps, &output->kept, err);
-    if (reason != IM_NONE)
-        return reason;
     for (;;) {
         ssize_t n = pread(output->made.fd, bytes, sizeof bytes, at);
         if (n == 0)
@@ -170,13 +226,42 @@ static enum im_reason copy_file(struct im_output *output, struct im_temps *temps
         if (n < 0 || at + n > IM_OBJECT_BYTES)
             return copy_failed(IM_store_io, n < 0 ? strerror(errno) : "larger than an object may be", err);
         at += n;
-        reason = im_output(output->kept.fd, bytes, (size_t)n, &written);
+        enum im_reason reason = im_output(output->kept.fd, bytes, (size_t)n, &written);
         if (reason != IM_NONE)
             return copy_failed(reason, "writing it failed", err);
     }
 }
 
-static enum im_reason put_thumbs(struct im_task *task, struct im_store *store, struct im_name *name)
+/* What it made in memory. */
+static enum im_reason copy_memory(struct im_output *output, const uint8_t *data, int64_t bytes, struct nm_error *err)
+{
+    struct im_content content = {.fd = output->kept.fd};
+    enum im_reason reason = im_output(content.fd, data, (size_t)bytes, &content.bytes);
+    if (reason != IM_NONE)
+        return copy_failed(reason, "writing it failed", err);
+    if (!SHA256(data, (size_t)bytes, content.sha256))
+        return copy_failed(IM_store_io, "libcrypto cannot hash", err);
+    output->content = content;
+    return IM_NONE;
+}
+
+/* A file of our own for one output: that at *at in memory, which goes on behind it, or of the decoder's file. */
+static enum im_reason keep(struct im_task *task, struct im_output *output, const uint8_t **at, int64_t bytes,
+                           struct im_store *store)
+{
+    im_temp_close(&output->kept);
+    enum im_reason reason = im_temp_new(store->temps, &output->kept, &task->why);
+    if (reason != IM_NONE)
+        return reason;
+    if (!*at)
+        return copy_file(output, &task->why);
+    const uint8_t *data = *at;
+    *at += bytes;
+    return copy_memory(output, data, bytes, &task->why);
+}
+
+/* at: of the thumbnails in memory. */
+static enum im_reason put_thumbs(struct im_task *task, struct im_store *store, struct im_name *name, const uint8_t *at)
 {
     const struct im_settings *settings = task->work->config.settings;
     struct im_thumb_file file[IM_THUMBS];
@@ -186,7 +271,7 @@ static enum im_reason put_thumbs(struct im_task *task, struct im_store *store, s
         const struct im_reply_thumb *made = &task->decoded.thumb[i];
         if (made->width == 0)
             continue;
-        enum im_reason reason = copy_file(&task->thumb[i], store->temps, &task->why);
+        enum im_reason reason = keep(task, &task->thumb[i], &at, made->bytes, store);
         if (reason != IM_NONE)
             return reason;
         name->edge = settings->thumb[i].edge;
@@ -209,14 +294,15 @@ static void run_put(struct im_job *job, struct im_store *store)
 {
     struct im_task *task = (struct im_task *)((char *)job - offsetof(struct im_task, job));
     char path[IM_NAME_BYTES];
-    task->stored = copy_file(&task->copy, store->temps, &task->why);
+    const uint8_t *at = task->decoded.made;
+    task->stored = keep(task, &task->copy, &at, task->decoded.copy_bytes, store);
     if (task->stored != IM_NONE)
         return;
     struct im_name name = {.type = task->facts.type};
     memcpy(name.sha256, task->copy.content.sha256, sizeof name.sha256);
     nm_hex_write(name.sha256, sizeof name.sha256, task->sha256);
     task->existed = false;
-    task->stored = put_thumbs(task, store, &name);
+    task->stored = put_thumbs(task, store, &name, at);
     if (task->stored != IM_NONE)
         return;
     name.edge = 0;

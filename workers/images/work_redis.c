@@ -165,6 +165,7 @@ static void put_again(struct im_work *work, struct im_task *task, const struct i
     task->result.put_again_ms = deleting ? answer->since_ms : 0;
     task->away_ms = nm_boottime_ms() + (wait_ms > 0 ? wait_ms : 0);
     task->stage = IM_STAGE_AWAY;
+    im_picture_waits(task);
     im_queue_add(&work->away, task);
     im_task_lease(task, true);
     im_task_want(task, IM_WANT_EXTEND);
