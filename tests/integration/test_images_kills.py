@@ -14,7 +14,7 @@ import time
 import pytest
 
 from support import kept, pictures
-from support.articles import wait_ready
+from support.articles import refused, wait_ready
 from support.image_host import Gone, head
 from support.images import outcome
 from support.waiting import until
@@ -193,7 +193,7 @@ def test_T139_killed_on_a_full_disk(new_rig, new_mount):
 
 
 def test_T140_killed_on_a_read_only_disk(new_rig, new_mount):
-    """Nobody is asked again and again meanwhile; writable again, all of it comes."""
+    """It does not start while the disk is so, and says what to do; writable again, all of it comes."""
     rig = new_rig(options=OPTIONS, partitions=2, more=QUICK)
     bodies, cases = served(rig), articles(rig, 30)
     mount = new_mount(rig, "size=64m")
@@ -205,11 +205,10 @@ def test_T140_killed_on_a_read_only_disk(new_rig, new_mount):
     rig.facets.wait(lambda: watch.look() or "store_io" in worker.log_text(), 40, "the disk is read-only")
     assert worker.kill()
     kept.check_known(rig, mount.root)
-    worker = mount.start()
-    wait_ready(worker, 30)
-    first = rig.host.count()
-    rig.facets.wait(lambda: watch.look() or rig.host.count() > first, 40, "it tries again")
-    assert max(rig.host.count(path) for path in bodies) <= 12
+    asked = rig.host.count()
+    refused(mount.start(), str(rig.store), "read-only; mount it writable", "images.store.path")
+    assert rig.host.count() == asked
     until(lambda: mount.remount("rw"), 20, "it is writable")
+    worker = mount.start()
     end(rig, cases, bodies, watch)
     assert worker.alive

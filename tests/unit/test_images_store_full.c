@@ -150,9 +150,9 @@ static void read_only__is_store_io_and_what_is_there_stays_readable(void **state
     check_missing(store, name);
     free(list_all(store, IM_OBJECTS, 10, &n));
     assert_int_equal(n, 1);
-    assert_int_equal(im_store_directory_open(world.path, &again, &err), NM_OK); /* all its folders are there */
-    assert_true(again->temps->nameless);
-    im_store_close(again);
+    assert_int_equal(im_store_directory_open(world.path, &again, &err), NM_CONFIG); /* though its folders are there */
+    assert_null(again);
+    assert_non_null(strstr(err.msg, "read-only; mount it writable, or set images.store.path to another"));
     assert_true(scratch_read_only(world.path, false));
     assert_int_equal(im_store_put(store, name, &piece.content, false, &put, &err), IM_NONE);
     check_holds(store, name, 2, 2000);
@@ -160,7 +160,7 @@ static void read_only__is_store_io_and_what_is_there_stays_readable(void **state
     unmounted(&world);
 }
 
-static void read_only__an_empty_folder_is_tried_again(void **state)
+static void read_only__is_refused_at_start_where_a_folder_is_missing(void **state)
 {
     (void)state;
     struct world world = mounted("size=4m,mode=0755");
@@ -170,7 +170,7 @@ static void read_only__an_empty_folder_is_tried_again(void **state)
     world.store = NULL;
     assert_int_equal(rmdir(scratch_at(world.path, "o/55")), 0);
     assert_true(scratch_read_only(world.path, true));
-    assert_int_equal(im_store_directory_open(world.path, &store, &err), NM_RETRY);
+    assert_int_equal(im_store_directory_open(world.path, &store, &err), NM_CONFIG);
     assert_true(scratch_read_only(world.path, false));
     assert_int_equal(im_store_directory_open(world.path, &world.store, &err), NM_OK);
     unmounted(&world);
@@ -249,7 +249,7 @@ int main(void)
         cmocka_unit_test(full__is_store_full_and_ends_without_a_restart),
         cmocka_unit_test(full__no_byte_more),
         cmocka_unit_test(read_only__is_store_io_and_what_is_there_stays_readable),
-        cmocka_unit_test(read_only__an_empty_folder_is_tried_again),
+        cmocka_unit_test(read_only__is_refused_at_start_where_a_folder_is_missing),
         cmocka_unit_test(failing__what_could_not_be_synced_is_no_object),
     };
     const char *why = NULL;

@@ -370,10 +370,16 @@ static const struct im_store_ops directory_ops = {directory_put,  directory_open
 
 /* ---- opening */
 
-/* What a failure at start means: a full or failing disk may recover, all else is for the operator. */
+/* What a failure at start means: a full or failing disk may recover, all else is for the operator. A disk that becomes
+ * read-only later is another matter: then there is work on its way, and it goes on by itself once that is over. */
 static enum nm_status start_failed(struct nm_error *err, int code, const char *path, const char *folder)
 {
-    bool passes = code == ENOSPC || code == EDQUOT || code == EIO || code == EROFS || code == EMFILE || code == ENFILE;
+    bool passes = code == ENOSPC || code == EDQUOT || code == EIO || code == EMFILE || code == ENFILE;
+    if (code == EROFS)
+        return nm_fail(err, NM_CONFIG,
+                       "the store %.100s: folder %s is read-only; mount it writable, or set "
+                       "images.store.path to another",
+                       path, folder);
     return nm_fail(err, passes ? NM_RETRY : NM_CONFIG, "the store %s: folder %s: %s", path, folder,
                    code == ELOOP ? "is a link; put the folder itself there" : strerror(code));
 }
@@ -382,6 +388,7 @@ static enum nm_status ready_folder(struct directory *directory, const char *path
                                    struct nm_error *err)
 {
     char what[200];
+    enum nm_status status;
     int fd = im_directory_openat(directory->root_fd, folder, O_RDONLY | O_DIRECTORY);
     if (fd < 0 && errno == ENOENT) {
         if (make_folder(directory->root_fd, folder, mode) != 0)
@@ -390,8 +397,13 @@ static enum nm_status ready_folder(struct directory *directory, const char *path
     }
     if (fd < 0)
         return start_failed(err, errno, path, folder);
+    if (faccessat(fd, ".", W_OK, AT_EACCESS) != 0) { /* all folders may be there already */
+        status = start_failed(err, errno, path, folder);
+        (void)close(fd);
+        return status;
+    }
     (void)snprintf(what, sizeof what, "folder %s of the store %.120s", folder, path);
-    enum nm_status status = im_folder_check(fd, what, err);
+    status = im_folder_check(fd, what, err);
     if (status == NM_OK && strcmp(folder, "tmp") == 0)
         return im_temps_take(fd, what, &directory->store.temps, err);
     (void)close(fd);
