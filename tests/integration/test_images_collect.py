@@ -81,6 +81,7 @@ def test_many_articles_that_are_gone_leave(space):
 
 @pytest.mark.parametrize("way", ("article", "fetched", "object", "leased"))
 def test_a_use_between_mark_and_deletion_keeps_it(space, way):
+    """T146: it takes `dying` back."""
     sha = space.keep(1)
     space.age(31 * DAY)
     assert space.gc()["mark"]["n"] == 1
@@ -101,6 +102,7 @@ def test_a_use_between_mark_and_deletion_keeps_it(space, way):
 
 
 def test_young_full_and_leased_ones_stay(new_space):
+    """T146: never, however little they are used."""
     space = new_space(gc={"idleMs": 1, "graceMs": 1, "minAgeMs": HOUR}, maxUsers=1)
     young, full, leased = space.keep(1), space.keep(2), space.keep(3)
     space.client.hset(space.key("", space.hash(2)), "full", 1)
@@ -354,7 +356,7 @@ def test_a_gc_that_is_killed_after_the_file_is_taken_over(space, redis):
 
 
 def test_redis_goes_back_across_the_removal(new_space, tmp_path):
-    """Redis is as it was before the mark, while the file goes: it learns that, and what shows the object is fetched again."""
+    """T146: Redis is as it was before the mark, while the file goes: it learns that, and what shows the object is fetched again."""
     own = Redis(tmp_path / "own").start()
     try:
         space = Space(tmp_path, own)

@@ -32,6 +32,7 @@ def capped(new_space, cap=100_000, n=20, **options):
 
 
 def test_eviction_takes_the_least_used_and_stops_at_15_sixteenths(new_space):
+    """T147: 75 % of a volume at 80 %."""
     space, shas = capped(new_space, cap=160_000)
     done = space.gc()
     assert done["evict"] == {"n": 5, "bytes": 50_000} and done["unused"]["n"] == 0 and done["remove"]["n"] == 0
@@ -203,6 +204,7 @@ def test_purge_of_what_is_not_there(space, what):
 
 @pytest.mark.parametrize("thumb", (False, True))
 def test_scrub_finds_a_flipped_bit(space, thumb):
+    """T144, of an object and of a thumbnail."""
     space.article(1, 1, 1)
     sha = space.keep(1)
     space.keep(2)

@@ -57,6 +57,7 @@ def test_purge_and_refetch(new_rig):
 
 
 def test_scrub_has_it_fetched_again(new_rig):
+    """T144: damaged, put away, fetched again."""
     rig = new_rig()
     hurt, missing, good = start(rig, 3)
     flip(path_of(rig, hurt))
@@ -72,6 +73,7 @@ def test_scrub_has_it_fetched_again(new_rig):
 
 
 def test_eviction_tells_articles_before_the_file_goes(new_rig):
+    """T147: in use, and so the last to go."""
     size = len(pictures.png(seed=1))
     rig = new_rig(options={**KEEP, "store": {"maxBytes": 4 * size, "maxPercent": 100}})
     cases = start(rig, 8)
@@ -90,7 +92,7 @@ def test_eviction_tells_articles_before_the_file_goes(new_rig):
 
 
 def test_gc_again_and_again_beside_a_worker(new_rig):
-    """Nothing is old enough here to be safe from gc: whatever an article shows is there all the same."""
+    """T146: nothing is old enough here to be safe from gc: whatever an article shows is there all the same."""
     rig = new_rig(options={"gc": {"idleMs": 1, "graceMs": 300, "minAgeMs": 1}})
     cases = start(rig, 10)
     ended = threading.Event()

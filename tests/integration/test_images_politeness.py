@@ -215,8 +215,8 @@ def test_T100_places_at_a_host_and_at_an_address(new_rig, instances):
     rig.start(instances)
     many(rig, "T100", ["one.localhost"] * 40)
     assert 1 <= rig.host.most_by_name["one.localhost"] <= 4
-    if instances == 1:
-        assert rig.host.most_open <= 4  # more instances may each keep open what they used
+    # One instance uses a socket again before it opens another; several may each keep open what they had places for.
+    assert rig.host.most_open <= 4 * instances
     rig.host.forget()
     many(rig, "T100-names", [f"n{n}.localhost" for n in range(40)])
     assert 4 < rig.host.most_asked <= 8

@@ -5,7 +5,10 @@ One worker gets every case at once, each in an article of its own, with proxies 
 {A} is the port of the only address that may be asked, {B} that of listeners that nobody may connect to.
 """
 
+import contextlib
+import ctypes
 import json
+import os
 
 import pytest
 
@@ -94,6 +97,29 @@ def names(table, suffix=""):
 
 
 DIRECT, REDIRECTED = names(REFUSED + ADDRESSES), names(ADDRESSES, "-redirect")
+
+
+class Opens:
+    """Counts how often anybody opens a file, by inotify."""
+
+    IN_OPEN = 0x20
+
+    def __init__(self, path):
+        libc = ctypes.CDLL(None, use_errno=True)
+        self.fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        assert self.fd >= 0 and libc.inotify_add_watch(self.fd, os.fsencode(path), self.IN_OPEN) >= 0, os.strerror(ctypes.get_errno())
+
+    def count(self):
+        """Since the last time; what opened it one after the other may be told as one."""
+        try:
+            return len(os.read(self.fd, 65536)) // 16  # an event of a watched file has no name
+        except BlockingIOError:
+            return 0
+
+    def close(self):
+        os.close(self.fd)
+
+
 SPELLINGS = ["http://t020.localhost:{A}/dir/~x.png", "http://t020.localhost:{A}/dir/~x.png#x", "http://T020.LocalHost:{A}/dir/~x.png",
              "http://t020.localhost:{A}/dir/%7ex.png", "http://t020.localhost:{A}/a/../dir/./~x.png"]
 LONG = "http://t014.localhost:{A}/"
@@ -250,3 +276,22 @@ def test_reasons_of_the_schema_are_those_of_the_table():
     """The facet can say each of them."""
     reasons = set(schemas.load("facet/1")["$defs"]["reason"]["enum"])
     assert set().union(*(wanted for _, wanted in DIRECT.values())) <= reasons
+
+
+def test_T001_the_file_is_not_opened(new_rig, tmp_path):
+    """A good picture on our own disk, in every spelling and behind a redirect: nobody opens it."""
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(png(seed=1))
+    rig = new_rig()
+    urls = [f"file://{secret}", f"file:{secret}", f"FILE://{secret}", f"file://localhost{secret}", f"file://127.0.0.1{secret}"]
+    rig.host.at["/to"] = redirect(f"file://{secret}")
+    with contextlib.closing(Opens(secret)) as opens:
+        rig.start()
+        cases = {f"T001/{n}": url for n, url in enumerate([*urls, rig.url("/to")])}
+        rig.send(cases)
+        rig.settle(cases)
+        assert [outcome(rig.image(case)) for case in cases] == ["url_scheme"] * len(urls) + ["redirect_bad"]
+        assert rig.host.count("/to") == 1 and opens.count() == 0
+        secret.read_bytes()
+        assert opens.count() == 1  # it would have been seen
+    assert not rig.objects()

@@ -75,6 +75,7 @@ static void check_vectors(const struct im_policy *policy, const struct vector *v
         expect(policy, vectors[i].ip, 443, vectors[i].open ? "ok" : "blocked_addr");
 }
 
+/* T40 of the catalogue of hostile cases, with the next one. */
 static void address__ipv4_networks_and_their_neighbours(void **state)
 {
     (void)state;

@@ -51,6 +51,7 @@ static void unmounted(struct world *world)
     (void)rmdir(world->path);
 }
 
+/* T139 of the catalogue of hostile cases. */
 static void full__is_store_full_and_ends_without_a_restart(void **state)
 {
     (void)state;
@@ -125,6 +126,7 @@ static void piece_for_reading(struct im_store *store, unsigned seed, struct piec
     piece->temp.fd = piece->content.fd = fd;
 }
 
+/* T140. */
 static void read_only__is_store_io_and_what_is_there_stays_readable(void **state)
 {
     (void)state;

@@ -138,6 +138,7 @@ static void kill_everywhere(struct scenario scenario)
     scratch_remove(root);
 }
 
+/* T137 of the catalogue of hostile cases, with the next two. */
 static void kill__a_file_without_a_name(void **state)
 {
     (void)state;
