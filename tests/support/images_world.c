@@ -193,7 +193,8 @@ struct im_answer iw_fetch(unsigned url, unsigned object)
 
 struct im_answer iw_sent(unsigned id, const struct im_view *seen, int64_t claimed)
 {
-    return IW_ASK(im_facet_sent(&iw.state, &iw.world.pipe, iw_id(id), seen->revision, seen->content, claimed, 0));
+    const char *content = seen->on_its_way ? "" : seen->content; /* as the worker does */
+    return IW_ASK(im_facet_sent(&iw.state, &iw.world.pipe, iw_id(id), seen->revision, content, claimed, 0));
 }
 
 void iw_due_key(unsigned id, char *out, size_t size)

@@ -337,8 +337,6 @@ static void finish(struct instance *me)
     if (view.how != IM_HOW_claimed)
         return; /* somebody set it anew, or another owner has it */
     check_view(&run.article[id], &view);
-    if (view.on_its_way)
-        view.content = "";
     if (view.on_its_way || (view.reported && pick(2)))
         (void)iw_sent(id, &view, view.score);
     else
