@@ -172,6 +172,10 @@ static enum nm_status advance_judge(struct nm_runtime *rt, struct nm_work *work,
     work->stage = NM_STAGE_SENT; /* from the first message on */
     nm_observe_phase(rt, NM_PHASE_PRODUCE);
     status = nm_produce(rt, work, err);
+    if (status != NM_OK) { /* some of it was not even given to the library: it must never count as reported */
+        work->n_failed++;
+        work->first_failure = RD_KAFKA_RESP_ERR__FAIL;
+    }
     if (late)
         (void)rd_kafka_flush(rt->producer, 1000); /* it is on the stream before anything else happens */
     nm_observe_phase(rt, NM_PHASE_PROCESS);
