@@ -69,6 +69,8 @@ def article_state(rig, case):
 def claimed_before_its_report(rig, worker, case, urls):
     """The article's first facet is made and its due entry claimed, while no report of anything can come: the event is taken while Redis stands
     still, and Kafka stands still before Redis goes on."""
+    rig.ns.wait_done("images", "normalized")
+    until(lambda: rig.metrics(worker)["newsmill_in_flight_items"] == 0, 20, "nothing that came before is counted any more")
     with contextlib.ExitStack() as stack:
         with rig.ns.redis.stopped():
             rig.send({case: urls})
