@@ -172,12 +172,13 @@ def test_redis_goes_and_comes_back(new_rig):
     worker = rig.start()
     cases = {f"a{n}": rig.url(f"/{n}", f"h{n}.localhost") for n in range(12)}
     rig.send(cases)
-    rig.facets.wait(lambda: rig.host.count() == 12, 20, "all are under way")
+    rig.facets.wait(lambda: rig.host.count() == 12 and all(map(rig.history, cases)), 20, "all are under way, and say so")
     rig.ns.redis.kill()
     go.set()
     rig.send({"late": rig.url("/99", "late.localhost")})
     until(lambda: "redis" in worker.log_text().lower() and "retry" in worker.log_text(), 20, "it has noticed")
-    assert rig.history("late") == [] and all(rig.history(case) == [["pending"]] for case in cases)
+    # A report that takes longer than a lease, 1 s here, has the facet sent again; nothing says more than that.
+    assert rig.history("late") == [] and all(state == ["pending"] for case in cases for state in rig.history(case))
     rig.ns.redis.start()
     rig.settle([*cases, "late"], 60)
     assert [outcome(rig.image(case)) for case in [*cases, "late"]] == ["cached"] * 13

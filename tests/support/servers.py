@@ -40,6 +40,20 @@ def free_port():
 BROKER = ("log.cleaner.backoff.ms=200", "log.cleaner.threads=1", "group.min.session.timeout.ms=1000")
 
 
+@contextlib.contextmanager
+def standing_still(pid):
+    """A process with all its threads: one of them has to run to take the signal, and meanwhile the others go on."""
+    def still():
+        states = [path.read_text().rsplit(")", 1)[1].split()[0] for path in pathlib.Path(f"/proc/{pid}/task").glob("*/stat")]
+        return set(states) == {"T"}
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        until(still, 20, f"process {pid} stands still")
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 class Kafka:
     """A broker run by deploy/kafka/broker. `brokers` is its address and stays the same over restarts."""
 
@@ -68,15 +82,9 @@ class Kafka:
     def stop(self):
         self._broker("stop")
 
-    @contextlib.contextmanager
     def stopped(self):
         """The broker stands still: connections stay and nothing is answered, so what is sent meanwhile waits for its report."""
-        pid = int((self.folder / "pid").read_text())
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.kill(pid, signal.SIGCONT)
+        return standing_still(int((self.folder / "pid").read_text()))
 
     def restart_after_kill(self):
         self.kill()
@@ -129,14 +137,9 @@ class Redis:
         except redis_client.exceptions.RedisError:
             return False  # not listening yet, or still loading
 
-    @contextlib.contextmanager
     def stopped(self):
         """It stands still: connections stay, what is asked meanwhile is answered afterwards."""
-        self.process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self.process.send_signal(signal.SIGCONT)
+        return standing_still(self.process.pid)
 
     def log_tail(self, n_bytes=2000):
         return (self.folder / "redis.log").read_bytes()[-n_bytes:].decode(errors="replace")
