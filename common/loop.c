@@ -101,14 +101,17 @@ static bool only_looks(const struct nm_runtime *rt)
     return !rt->wm_waiting || rt->wm_looks;
 }
 
+/* Where Kafka refused something there is nothing to wait for: the others may never be reported either. */
 static bool some_sent(const struct nm_runtime *rt)
 {
+    bool some = false;
     for (size_t i = 0; i < rt->n_works; i++) {
         const struct nm_work *work = rt->order[i];
-        if (work->stage == NM_STAGE_SENT || work->stage == NM_STAGE_REPORTED || work->round > 0)
-            return true;
+        if (work->n_failed > 0)
+            return false;
+        some = some || work->stage == NM_STAGE_SENT || work->stage == NM_STAGE_REPORTED || work->round > 0;
     }
-    return false;
+    return some;
 }
 
 void nm_look_at_sent(struct nm_runtime *rt)
