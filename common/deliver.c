@@ -35,8 +35,7 @@ static void begin_steps(struct nm_work *work, enum nm_stage stage)
 static enum nm_status ask(struct nm_runtime *rt, struct nm_work *work, struct nm_error *err)
 {
     if (work->batch.step == 0)
-        if (work->batch.step == 0)
-            work->asked_ms = nm_boottime_ms();
+        work->asked_ms = nm_boottime_ms();
     work->asked_ns = nm_observe_clock_ns();
     work->waiting = true;
     return nm_redis_submit(rt->redis, work->batch.pipe, err);

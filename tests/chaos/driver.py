@@ -23,7 +23,7 @@ from .load import Load
 
 POINTS = ("polled", "redis_sent", "redis_done", "produced", "reported", "marked", "wm_written", "committed",
           "assigned", "revoked")
-STOP_POINTS = ("polled", "redis_sent", "redis_done", "produced", "reported", "marked", "wm_written", "committed")
+STOP_POINTS = tuple(point for point in POINTS if point not in ("assigned", "revoked"))
 STOP_MS = 10000
 FACETS = {"publish": {"maxRelated": facets.MAX_RELATED}}
 
@@ -143,13 +143,14 @@ class Run:
             # One point a process, so that its death can be told apart. Points of the rebalance are passed once in a
             # while only, those of a batch all the time.
             point = self.rng.choice(self.scenario.points)
-            rate = self.rng.choice((2, 4) if point in ("assigned", "revoked") else (5, 20, 60))
-            env.update(NM_FAULT=f"{point}:1/{rate}", NM_FAULT_SEED=str(self.rng.randrange(1 << 30)))
+            self._arm(env, point, self.rng.choice((2, 4) if point in ("assigned", "revoked") else (5, 20, 60)))
         elif self.scenario.stops:
-            point, rate = self.rng.choice(STOP_POINTS), self.rng.choice((50, 150))
-            env.update(NM_FAULT=f"{point}:1/{rate}", NM_FAULT_SEED=str(self.rng.randrange(1 << 30)),
-                       NM_FAULT_STOPS=str(self.scenario.stops))
+            self._arm(env, self.rng.choice(STOP_POINTS), self.rng.choice((50, 150)))
+            env["NM_FAULT_STOPS"] = str(self.scenario.stops)
         return env
+
+    def _arm(self, env, point, rate):
+        env.update(NM_FAULT=f"{point}:1/{rate}", NM_FAULT_SEED=str(self.rng.randrange(1 << 30)))
 
     def start(self, name):
         with self.lock:

@@ -10,6 +10,7 @@
  * Their pages stay, so that nothing has to be zeroed again; those of a large picture are given back. */
 #define _GNU_SOURCE /* memfd_create() */
 #include "decoder_internal.h"
+#include "output.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -40,27 +41,11 @@ static bool make_input(struct im_standing *standing)
     char path[40];
     if (standing->input_read)
         return true;
-    if (!make(&standing->input))
-        return false;
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", standing->input - 1);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd >= 0)
         standing->input_read = fd + 1;
     return fd >= 0;
-}
-
-static bool write_all(int fd, const uint8_t *data, size_t len)
-{
-    size_t at = 0;
-    while (at < len) {
-        ssize_t n = pwrite(fd, data + at, len - at, (off_t)at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        at += (size_t)n;
-    }
-    return true;
 }
 
 static bool read_all(int fd, uint8_t *data, size_t len)
@@ -78,21 +63,23 @@ static bool read_all(int fd, uint8_t *data, size_t len)
 }
 
 /* Ready to be written from its beginning; what an earlier job left behind its end is not read. */
-static bool ready_output(int *held)
+static bool ready(int *held)
 {
     return make(held) && lseek(*held - 1, 0, SEEK_SET) == 0;
 }
 
 enum nm_status im_standing_give(struct im_standing *standing, struct im_decoder_job *job, struct nm_error *err)
 {
-    if (!make_input(standing) || !write_all(standing->input - 1, job->input, job->facts.end))
+    int64_t written = 0;
+    if (!ready(&standing->input) || !make_input(standing) ||
+        im_output(standing->input - 1, job->input, job->facts.end, &written) != IM_NONE)
         return no_file(err);
     job->input_fd = standing->input_read - 1;
-    if (job->copy != IM_COPY_NONE && !ready_output(&standing->output[0]))
+    if (job->copy != IM_COPY_NONE && !ready(&standing->output[0]))
         return no_file(err);
     job->copy_fd = standing->output[0] - 1;
     for (int i = 0; i < job->n_thumbs; i++) {
-        if (!ready_output(&standing->output[1 + i]))
+        if (!ready(&standing->output[1 + i]))
             return no_file(err);
         job->output_fd[i] = standing->output[1 + i] - 1;
     }

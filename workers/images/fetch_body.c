@@ -8,6 +8,7 @@
  * page is found out at its first 16 bytes and never gets into a file. */
 #define _GNU_SOURCE /* O_TMPFILE */
 #include "fetch_internal.h"
+#include "output.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -81,17 +82,8 @@ static int open_temp(const struct im_transfer *transfer)
 
 static enum im_reason write_file(struct im_transfer *transfer, const void *data, size_t len)
 {
-    const char *at = data;
-    while (len > 0) {
-        ssize_t n = write(transfer->result.fd, at, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 && (errno == ENOSPC || errno == EDQUOT) ? IM_store_full : IM_store_io;
-        at += n;
-        len -= (size_t)n;
-    }
-    return IM_NONE;
+    int64_t written = 0;
+    return im_output(transfer->result.fd, data, len, &written);
 }
 
 /* Makes the file; all that came so far is in memory, where the head stays until it is complete. */
