@@ -220,10 +220,6 @@ static enum nm_status advance_sent(struct nm_runtime *rt, struct nm_work *work, 
 {
     bool all;
     enum nm_status status = nm_reports_look(rt, work, &all, err);
-    if (status == NM_RETRY && nm_is_fenced(rt)) {
-        work->stage = NM_STAGE_DROPPED; /* nothing to look at; the others go on */
-        return NM_OK;
-    }
     if (status != NM_OK || !all)
         return status;
     nm_series_observe(rt->observer.rm.produce_seconds, (double)(nm_observe_clock_ns() - work->sent_ns) / 1e9);
