@@ -9,8 +9,8 @@ import threading
 import pytest
 
 from support import pictures
-from support.articles import wait_ready
-from support.image_host import Gone, head, held, reply
+from support.articles import ident, wait_ready
+from support.image_host import Gone, delayed, head, held, reply
 from support.images import outcome
 from support.waiting import until
 
@@ -114,6 +114,24 @@ def test_T099_leader_stalls_past_its_lease(new_rig):
     assert {rig.image(case)["sha256"] for case in cases} == {rig.entry(url)["sha256"]}
     assert (rig.image("T099/0")["width"], len(rig.stored(rig.image("T099/0")))) == (64, len(OTHER))
     assert leader.alive
+
+
+def test_an_endless_queue_leaves_places_to_other_instances(new_rig):
+    """A place goes from task to task of one instance with its connection, but not for ever."""
+    rig = new_rig(options={"fetch": {"perHost": 1, "hostRate": 1000}}, partitions=2)
+    rig.host.other = GOOD
+    rig.host.by_name["busy.localhost"] = delayed(0.2, GOOD)
+    fleet(rig, 2)
+    cases = {str(n): rig.url(f"/{n}", f"h{n}.localhost") for n in range(32)}
+    rig.send(cases)
+    rig.settle(cases)
+    of = [[case for case in cases if rig.facets.partition[ident(rig.number(case))] == p] for p in range(2)]
+    backlog = {case: [rig.url(f"/{case}/{n}", "busy.localhost") for n in range(16)] for case in of[0][:8]}
+    rig.send(backlog)  # 26 s of work
+    rig.facets.wait(lambda: rig.host.count(name="busy.localhost") >= 3, 20, "one instance has begun")
+    rig.send({of[1][0]: rig.url("/other", "busy.localhost")})
+    rig.facets.wait(lambda: rig.host.count("/other"), 22, "the other instance has its turn")
+    assert rig.host.count(name="busy.localhost") < 120 and rig.host.most_by_name["busy.localhost"] == 1
 
 
 def test_T088_a_pause_holds_in_all_instances(new_rig):

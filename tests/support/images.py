@@ -46,7 +46,7 @@ class Facets:
     that are none, which only a test can have in an article."""
 
     def __init__(self, ns):
-        self.ns, self.all, self.at = ns, {}, {}
+        self.ns, self.all, self.partition = ns, {}, {}
         self.consumer = ns.consumer()
         self.consumer.assign([TopicPartition(ns.topic["facets"], p, 0) for p in range(ns.partitions)])
 
@@ -65,6 +65,7 @@ class Facets:
                 continue
             self._check(to_message(item), value)
             self.all.setdefault(value["id"], []).append(value)
+            self.partition[value["id"]] = item.partition()
 
     def _check(self, item, value):
         data = json.loads(json.dumps(value))

@@ -270,6 +270,63 @@ static void fetch_gate__busy_address_and_host(void **state)
     rig_close(&rig);
 }
 
+struct keeper {
+    bool keep;
+    int n_asked;
+};
+
+static bool count_keep(void *ctx, const struct im_fetched *fetched)
+{
+    struct keeper *keeper = ctx;
+    assert_string_equal(outcome_name(fetched), "body");
+    keeper->n_asked++;
+    return keeper->keep;
+}
+
+/* Connections of the server whose client has ended them, once there are `want`. */
+static void wait_ended(struct server *server, int want)
+{
+    for (int n = 0; n < want; n++) {
+        pthread_mutex_lock(&server->lock);
+        struct conn *c = n < server->n_conns ? server->conn[n] : NULL;
+        pthread_mutex_unlock(&server->lock);
+        assert_non_null(c);
+        struct pollfd p = {.fd = c->fd, .events = POLLIN};
+        assert_int_equal(poll(&p, 1, 10000), 1);
+    }
+}
+
+/* A connection that the caller does not keep is closed at once, one that a redirect leaves behind too. */
+static void fetch_gate__connection_that_is_not_kept_ends(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct keeper keeper = {.keep = true};
+    char resolve[96], text[128];
+    rig_open(&rig, serve_redirect);
+    (void)snprintf(resolve, sizeof resolve, "other.test:%d:127.0.0.1", rig.server.port);
+    rig.config.resolve = (const char *const[]){resolve, NULL};
+    rig.config.keep = count_keep;
+    rig.config.ctx = &keeper;
+    check_case(&rig, "/ok", "body");
+    check_case(&rig, "/ok", "body");
+    assert_int_equal(n_connections(&rig.server), 1);
+    keeper.keep = false;
+    check_case(&rig, "/ok", "body");
+    assert_int_equal(n_connections(&rig.server), 1);
+    assert_int_equal(keeper.n_asked, 3);
+    wait_ended(&rig.server, 1);
+    keeper.keep = true;
+    check_case(&rig, "/ok", "body"); /* libcurl still has the one that is over, and finds out */
+    assert_int_equal(n_connections(&rig.server), 2);
+    (void)snprintf(text, sizeof text, "/to/http://other.test:%d/ok", rig.server.port);
+    check_case(&rig, text, "body");
+    assert_int_equal(keeper.n_asked, 5); /* not between the hops */
+    assert_int_equal(n_connections(&rig.server), 3);
+    wait_ended(&rig.server, 2);
+    rig_close(&rig);
+}
+
 static void fetch_gate__dead_port_and_unknown_name(void **state)
 {
     (void)state;
@@ -318,6 +375,7 @@ int main(void)
         cmocka_unit_test(fetch_gate__mixed_answers),
         cmocka_unit_test(fetch_gate__names_are_punycode),
         cmocka_unit_test(fetch_gate__busy_address_and_host),
+        cmocka_unit_test(fetch_gate__connection_that_is_not_kept_ends),
         cmocka_unit_test(fetch_gate__dead_port_and_unknown_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

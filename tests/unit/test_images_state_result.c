@@ -339,7 +339,7 @@ static struct im_answer slot(const char *host, const char *address, const char *
 static struct im_answer slot_end(const char *host, const char *address, const char *holder, enum im_host_answer answer,
                                  int64_t pause_ms)
 {
-    return IW_ASK(im_slot_end(&iw.state, &iw.world.pipe, host, address, holder, answer, pause_ms));
+    return IW_ASK(im_slot_end(&iw.state, &iw.world.pipe, host, address, holder, answer, pause_ms, false));
 }
 
 static void slot__four_of_a_host_eight_of_an_address(void **state)
@@ -369,6 +369,26 @@ static void slot__four_of_a_host_eight_of_an_address(void **state)
     iw_advance(35000); /* the holders died */
     assert_int_equal(slot("one.example", "", "10").how, IM_HOW_ok);
     assert_int_equal(IW_NUMBER("ZCARD", "t:img:slots:{one.example}"), 1);
+}
+
+/* What a transfer says about its host counts at once, while its place goes on to the next one of the same process. */
+static void slot_end__that_stays_gives_no_place_to_others(void **state)
+{
+    (void)state;
+    char holder[8];
+    for (int i = 0; i < 4; i++) {
+        (void)snprintf(holder, sizeof holder, "%d", i);
+        assert_int_equal(slot("h.example", "203.0.113.7", holder).how, IM_HOW_ok);
+    }
+    assert_int_equal(
+        IW_ASK(im_slot_end(&iw.state, &iw.world.pipe, "h.example", "203.0.113.7", "0", IM_HOST_BAD, 0, true)).how,
+        IM_HOW_ok);
+    assert_int_equal(IW_NUMBER("HGET", "t:img:host:{h.example}", "failures"), 1);
+    assert_int_equal(slot("h.example", "203.0.113.7", "4").how, IM_HOW_host);
+    assert_int_equal(IW_NUMBER("ZCARD", "t:img:slots:{203.0.113.7}"), 4);
+    assert_int_equal(slot("h.example", "203.0.113.7", "0").how, IM_HOW_ok); /* its next transfer */
+    (void)slot_end("h.example", "203.0.113.7", "0", IM_HOST_GOOD, 0);
+    assert_int_equal(slot("h.example", "203.0.113.7", "4").how, IM_HOW_ok);
 }
 
 static void slot__rate_is_ten_a_second_and_twenty_at_once(void **state)
@@ -480,6 +500,7 @@ int main(void)
         TEST(failed__after_success_begins_anew_and_dimensions_are_kept),
         TEST(retry_after__is_clamped),
         TEST(slot__four_of_a_host_eight_of_an_address),
+        TEST(slot_end__that_stays_gives_no_place_to_others),
         TEST(slot__rate_is_ten_a_second_and_twenty_at_once),
         TEST(slot__pause_holds_for_everyone_and_is_not_shortened),
         TEST(breaker__opens_after_ten_in_a_row_doubling),

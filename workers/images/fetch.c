@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define IDLE_CONNECTIONS 64L /* kept for the next request; a host that is asked again soon */
@@ -246,6 +247,43 @@ bool im_fetcher_cancel(struct im_fetcher *fetcher, uint64_t id)
     return false;
 }
 
+/* The socket of a connection that libcurl keeps after this request; CURL_SOCKET_BAD: it has closed it. To be asked
+ * before anything else is done with libcurl, which may give the number to another socket. */
+static curl_socket_t kept_socket(const struct im_transfer *transfer)
+{
+    curl_socket_t fd = CURL_SOCKET_BAD;
+    return curl_easy_getinfo(transfer->easy, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK ? fd : CURL_SOCKET_BAD;
+}
+
+/* HTTP/2: whether another transfer goes over the same connection. */
+static bool is_shared(const struct im_transfer *transfer)
+{
+    const struct im_url *url = &transfer->url;
+    long version = 0;
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_VERSION, &version);
+    if (version < CURL_HTTP_VERSION_2_0)
+        return false;
+    for (const struct im_transfer *other = transfer->fetcher->running.first; other; other = other->next)
+        if (other->url.https == url->https && other->url.port == url->port && strcmp(other->url.host, url->host) == 0)
+            return true;
+    return false;
+}
+
+/* A connection that nobody holds a place for must not stay open. libcurl has no call that closes one of those it keeps;
+ * it finds out that this one is over when it looks for one. */
+static void hang_up(curl_socket_t fd)
+{
+    (void)shutdown(fd, SHUT_RDWR);
+}
+
+static bool stays_open(const struct im_transfer *transfer, bool goes_on)
+{
+    const struct im_fetch_config *config = &transfer->fetcher->config;
+    if (goes_on)
+        return !transfer->moved;
+    return !config->keep || config->keep(config->ctx, &transfer->result);
+}
+
 /* Takes the ends of hops; each is followed by another hop, or by a result. */
 static void collect(struct im_fetcher *fetcher)
 {
@@ -257,8 +295,12 @@ static void collect(struct im_fetcher *fetcher)
         if (message->msg != CURLMSG_DONE ||
             curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer) != CURLE_OK || !transfer)
             continue;
+        curl_socket_t fd = kept_socket(transfer);
         stop(transfer);
+        bool shared = is_shared(transfer);
         bool goes_on = im_hop_end(transfer, code);
+        if (fd != CURL_SOCKET_BAD && !stays_open(transfer, goes_on) && !shared)
+            hang_up(fd);
         if (goes_on && curl_multi_add_handle(fetcher->multi, transfer->easy) == CURLM_OK) {
             list_add(&fetcher->running, transfer);
             continue;

@@ -54,6 +54,8 @@ struct im_fetch_limits {
     int64_t retry_after_min_ms, retry_after_max_ms, retry_after_default_ms;
 };
 
+struct im_fetched;
+
 /* Everything is borrowed and has to outlive the fetcher. The policy and limits may be changed between calls. */
 struct im_fetch_config {
     const struct im_fetch_limits *limits;
@@ -75,6 +77,10 @@ struct im_fetch_config {
      * that. */
     bool (*address_ok)(void *ctx, void *token, const char *address);
     bool (*host_ok)(void *ctx, void *token, const char *host);
+    /* A transfer is over (its result is complete, the next take() may give it) and its connection could be used again:
+     * false closes it. NULL: always. It stays open where another transfer goes over it (HTTP/2), and is closed unasked
+     * where a redirect led elsewhere. Must not call the fetcher. */
+    bool (*keep)(void *ctx, const struct im_fetched *fetched);
     void *ctx;
 };
 

@@ -300,6 +300,7 @@ static bool follow(struct im_transfer *transfer)
     if (transfer->result.hops >= config->limits->max_hops)
         return end_failed(transfer, IM_redirect_limit);
     memcpy(host, transfer->url.host, sizeof host);
+    int port = transfer->url.port;
     /* Where we made the URL https ourselves, http is what was asked for, not a step down. */
     enum im_reason reason =
         im_url_follow(&transfer->url, transfer->answer.has_location ? transfer->location : NULL, transfer->location_len,
@@ -308,6 +309,7 @@ static bool follow(struct im_transfer *transfer)
         return end_failed(transfer, reason);
     transfer->result.hops++;
     transfer->upgraded = transfer->fresh = false;
+    transfer->moved = strcmp(host, transfer->url.host) != 0 || transfer->url.port != port;
     if (config->host_ok && strcmp(host, transfer->url.host) != 0 &&
         !config->host_ok(config->ctx, transfer->result.token, transfer->url.host))
         return end_busy(transfer);
@@ -366,6 +368,7 @@ static bool falls_back(struct im_transfer *transfer, enum im_reason reason)
 
 bool im_hop_end(struct im_transfer *transfer, CURLcode code)
 {
+    transfer->moved = false;
     if (transfer->gate.survey)
         return end_survey(transfer, code);
     if (transfer->busy || (code == CURLE_COULDNT_CONNECT && transfer->gate.busy))

@@ -45,6 +45,7 @@ struct im_transfer {
     bool validated;              /* a validator is sent */
     bool upgraded;               /* this hop is https in place of the http that was asked for */
     bool fresh;                  /* this hop is tried again on a connection of its own */
+    bool moved;                  /* the hop that ended last leads to another server */
     struct im_url url;           /* of this hop */
     int64_t started_ms, sent_ms; /* boot time; sent_ms: the request of this hop, 0: not yet */
     int64_t check_at_ms;         /* next look at its speed; INT64_MAX: none */

@@ -1,12 +1,14 @@
 -- slot_end.lua: a transfer ended. The host's answer counts for the breaker: as many failures in a row open it, for
 -- longer each time; those of transfers that began before it opened do not count again.
 -- ARGV 2 host, 3 address (''), 4 holder, 5 good, bad or none (says nothing about the host), 6 pause of the host from
--- now, ms (0: none).
+-- now, ms (0: none), 7 'stays': the places are not given back, since the holder's next transfer takes them over.
 
 local host, address, holder, how = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local hk = key('host:', host)
-call('ZREM', key('slots:', host), holder)
-if address ~= '' then call('ZREM', key('slots:', address), holder) end
+if ARGV[7] ~= 'stays' then
+  call('ZREM', key('slots:', host), holder)
+  if address ~= '' then call('ZREM', key('slots:', address), holder) end
+end
 local f = call('HMGET', hk, 'pausedUntil', 'openUntil', 'failures', 'opens')
 local open_until = at(f[2] or nil)
 if how == 'good' then

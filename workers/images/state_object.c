@@ -12,12 +12,13 @@ size_t im_slot(const struct im_state *state, struct nm_pipe *pipe, const char *h
 }
 
 size_t im_slot_end(const struct im_state *state, struct nm_pipe *pipe, const char *host, const char *address,
-                   const char *holder, enum im_host_answer answer, int64_t pause_ms)
+                   const char *holder, enum im_host_answer answer, int64_t pause_ms, bool stays)
 {
     static const char *const words[] = {[IM_HOST_NONE] = "none", [IM_HOST_GOOD] = "good", [IM_HOST_BAD] = "bad"};
     char pause[24];
     (void)snprintf(pause, sizeof pause, "%" PRId64, pause_ms > 0 ? pause_ms : 0);
-    return im_call_texts(state, pipe, IM_SCRIPT_slot_end, IM_TEXTS(host, address, holder, words[answer], pause));
+    return im_call_texts(state, pipe, IM_SCRIPT_slot_end,
+                         IM_TEXTS(host, address, holder, words[answer], pause, stays ? "stays" : ""));
 }
 
 size_t im_object(const struct im_state *state, struct nm_pipe *pipe, const char *sha256)

@@ -10,9 +10,10 @@
 size_t im_slot(const struct im_state *state, struct nm_pipe *pipe, const char *host, const char *address,
                const char *holder);
 enum im_host_answer { IM_HOST_NONE, IM_HOST_GOOD, IM_HOST_BAD };
-/* OK; value: until when the breaker is open, 0: it is not. pause_ms: of the whole host from now, 0: none. */
+/* OK; value: until when the breaker is open, 0: it is not. pause_ms: of the whole host from now, 0: none. stays: the
+ * places are not given back, the same holder asks for its next transfer with im_slot(). */
 size_t im_slot_end(const struct im_state *state, struct nm_pipe *pipe, const char *host, const char *address,
-                   const char *holder, enum im_host_answer answer, int64_t pause_ms);
+                   const char *holder, enum im_host_answer answer, int64_t pause_ms, bool stays);
 
 /* Before a put, and when it was read. OK (value: stored at), NONE, DELETING. */
 size_t im_object(const struct im_state *state, struct nm_pipe *pipe, const char *sha256);

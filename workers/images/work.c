@@ -134,7 +134,7 @@ void im_task_end(struct im_task *task, int64_t back_ms)
 {
     unsigned wants = 0;
     for (size_t i = 0; i < task->n_needs; i++)
-        wants |= task->need[i].granted ? IM_WANT_SLOT_END : 0;
+        wants |= task->need[i].granted || task->need[i].passed_on ? IM_WANT_SLOT_END : 0;
     if (task->leased)
         wants |= IM_WANT_LEASE_END;
     if (back_ms >= 0)
@@ -180,6 +180,7 @@ static struct im_task *task_new(struct im_work *work, const struct im_wanted *wa
     memcpy(task->id, wanted->id, sizeof task->id - 1);
     task->claimed = wanted->claimed;
     nm_hex_write(random_bytes, sizeof random_bytes, task->token);
+    memcpy(task->place, task->token, sizeof task->place);
     return task;
 }
 

@@ -1,4 +1,4 @@
-/* work_fetch.c - the transfers of tasks: start, the gate's count of addresses, and what came. */
+/* work_fetch.c - the transfers of tasks: the gate's count of addresses, start, and what came. */
 #include "work_internal.h"
 
 #include "newsmill/log.h"
@@ -45,6 +45,29 @@ static bool host_ok(void *ctx, void *token, const char *name)
     return false;
 }
 
+/* What the transfer says about the last host. */
+static enum im_host_answer judge(const struct im_fetched *fetched)
+{
+    if (fetched->outcome == IM_FETCH_BODY || fetched->outcome == IM_FETCH_UNCHANGED)
+        return IM_HOST_GOOD;
+    if (fetched->reason == IM_rate_limited)
+        return IM_HOST_NONE;
+    if (im_reason_kind(fetched->reason) == IM_KIND_RETRY || fetched->status >= 500)
+        return IM_HOST_BAD;
+    return fetched->status > 0 ? IM_HOST_GOOD : IM_HOST_NONE;
+}
+
+/* A connection is open as long as somebody holds a place for it: it goes on to the next task with the place, or ends.
+ */
+static bool keep(void *ctx, const struct im_fetched *fetched)
+{
+    struct im_task *task = fetched->token;
+    (void)ctx;
+    if (!task->lost && judge(fetched) == IM_HOST_GOOD)
+        task->heir = im_host_heir(task);
+    return task->heir != NULL;
+}
+
 /* ---- start ---- */
 
 enum nm_status im_fetch_open(struct im_work *work, struct nm_error *err)
@@ -64,6 +87,7 @@ enum nm_status im_fetch_open(struct im_work *work, struct nm_error *err)
                                                   .http2 = settings->http2,
                                                   .address_ok = address_ok,
                                                   .host_ok = host_ok,
+                                                  .keep = keep,
                                                   .ctx = work};
     return im_fetcher_open(&work->fetch_config, &work->fetcher, err);
 }
@@ -124,18 +148,6 @@ void im_task_failed(struct im_task *task, enum im_reason reason)
     im_task_release(task);
     im_picture_clear(task);
     im_task_result(task);
-}
-
-/* What the transfer says about the last host. */
-static enum im_host_answer judge(const struct im_fetched *fetched)
-{
-    if (fetched->outcome == IM_FETCH_BODY || fetched->outcome == IM_FETCH_UNCHANGED)
-        return IM_HOST_GOOD;
-    if (fetched->reason == IM_rate_limited)
-        return IM_HOST_NONE;
-    if (im_reason_kind(fetched->reason) == IM_KIND_RETRY || fetched->status >= 500)
-        return IM_HOST_BAD;
-    return fetched->status > 0 ? IM_HOST_GOOD : IM_HOST_NONE;
 }
 
 /* It was no try: back to its queue, for other places. Behind a redirect it goes on from there. */
@@ -247,6 +259,9 @@ static void take(struct im_work *work, struct im_task *task)
     task->pause_ms = fetched->retry_after_ms;
     im_host_left(task);
     im_task_want(task, IM_WANT_SLOT_END);
+    if (task->heir)
+        im_host_pass_on(task, task->heir);
+    task->heir = NULL;
     if (fetched->outcome == IM_FETCH_UNCHANGED)
         unchanged(task);
     else if (fetched->outcome == IM_FETCH_BODY)

@@ -128,6 +128,42 @@ static void begin(struct im_task *task)
     im_task_want(task, IM_WANT_SLOT);
 }
 
+/* Whether it goes over one host only, from its beginning. */
+static bool is_simple(const struct im_task *task)
+{
+    return task->n_needs == 1 && task->first_need == 0 && !task->resume;
+}
+
+struct im_task *im_host_heir(const struct im_task *task)
+{
+    const struct im_work *work = task->work;
+    struct im_host *host = task->need[0].host;
+    int64_t now_ms = nm_boottime_ms();
+    const struct im_task *next = host->queue.first;
+    if (!next || !is_simple(task) || !task->need[0].granted || !is_simple(next) || next->need[0].granted)
+        return NULL;
+    if (now_ms < host->not_before_ms || now_ms < work->paused_until_ms || work->decode.n >= IM_DECODE_AHEAD)
+        return NULL;
+    if (now_ms - task->place_since_ms > IM_PLACE_MS) {
+        host->not_before_ms = now_ms + work->config.state->options.slot_retry_ms;
+        return NULL;
+    }
+    return im_queue_take(&host->queue);
+}
+
+void im_host_pass_on(struct im_task *task, struct im_task *heir)
+{
+    char place[IM_TOKEN_BYTES];
+    memcpy(place, heir->place, sizeof place);
+    memcpy(heir->place, task->place, sizeof place);
+    memcpy(task->place, place, sizeof place);
+    heir->place_since_ms = task->place_since_ms;
+    memcpy(heir->need[0].held, task->need[0].held, sizeof heir->need[0].held);
+    task->need[0].granted = false;
+    task->need[0].passed_on = heir->need[0].granted = true;
+    begin(heir);
+}
+
 /* One host, as far as it and the fetcher have room. */
 static void serve(struct im_work *work, struct im_host *host)
 {

@@ -15,6 +15,7 @@ enum {
     IM_MAX_HOSTS = 4096,        /* remembered; idle ones are forgotten first                               */
     IM_MAX_ASKS = 1024,         /* commands of one pipe                                                    */
     IM_MAX_LOOKS = 256,         /* objects that are looked for at once                                     */
+    IM_PLACE_MS = 10000,        /* a place goes from task to task; then other instances have their chance  */
     IM_BUSY_ROUNDS = 6,         /* a name whose addresses change all the time is let in then, by its host alone */
     IM_DECODE_AHEAD = 64,       /* bodies that wait for a decoder process; then no other is fetched        */
     IM_MADE_AHEAD = 64,         /* pictures between the decoder and the end; then no other is decoded      */
@@ -53,7 +54,7 @@ struct im_host;
 struct im_need { /* a host that the task talks to */
     struct im_host *host;
     char held[IM_ADDRESS_TEXT_BYTES]; /* address under which its place was asked for; "": not known then */
-    bool granted;
+    bool granted, passed_on;          /* passed_on: to the heir; what the host answered is still to be told */
 };
 
 struct im_output {       /* what the decoder made, and our copy of it */
@@ -74,6 +75,9 @@ struct im_task {
     size_t n_asked; /* commands in flight          */
     bool in_wants, leased, lost, decoded_once, replace;
     char hash[IM_URL_HASH_BYTES], token[IM_TOKEN_BYTES], id[IM_ID + 1];
+    char place[IM_TOKEN_BYTES]; /* holder of its places; a name that goes along with them to the next task */
+    int64_t place_since_ms;     /* boot time at which they were granted to the first of them              */
+    struct im_task *heir;       /* takes over its places; only while results are taken                    */
     int64_t claimed;
     int64_t back_ms; /* ms since 1970: when its article looks again; < 0: it is woken */
     int64_t extended_ms;
@@ -199,6 +203,10 @@ int64_t im_host_turn_ms(const struct im_work *work, struct im_host *host);
 void im_hosts_serve(struct im_work *work);
 void im_host_refused(struct im_task *task, int64_t until_ms); /* ms since 1970; the task goes back to its queue */
 void im_host_left(struct im_task *task);                      /* the task needs no place any more */
+/* The next one of the same host, out of its queue, if it can take over the place of this one and with it the
+ * connection; NULL: there is none. Then im_host_pass_on() gives it. */
+struct im_task *im_host_heir(const struct im_task *task);
+void im_host_pass_on(struct im_task *task, struct im_task *heir);
 void im_hosts_close(struct im_work *work);
 
 /* work_redis.c */

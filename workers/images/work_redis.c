@@ -18,14 +18,15 @@ static void ask_slots_end(struct im_work *work, struct im_task *task, struct nm_
 {
     for (size_t i = 0; i < task->n_needs; i++) {
         struct im_need *need = &task->need[i];
-        if (!need->granted)
+        bool stays = need->passed_on;
+        if (!need->granted && !stays)
             continue;
-        need->granted = false;
+        need->granted = need->passed_on = false;
         /* Only the last host of a chain has shown what it is like. */
         enum im_host_answer answer = i == task->at_need ? task->answer : IM_HOST_NONE;
         note(work, task, IM_WANT_SLOT_END, i,
-             im_slot_end(work->config.state, pipe, need->host->name, need->held, task->token, answer,
-                         i == task->at_need ? task->pause_ms : 0));
+             im_slot_end(work->config.state, pipe, need->host->name, need->held, task->place, answer,
+                         i == task->at_need ? task->pause_ms : 0, stays));
     }
 }
 
@@ -35,8 +36,9 @@ static void ask_slots(struct im_work *work, struct im_task *task, struct nm_pipe
     task->refused_ms = 0;
     for (size_t i = task->first_need; i < task->n_needs; i++) {
         struct im_need *need = &task->need[i];
-        memcpy(need->held, need->host->address, sizeof need->held);
-        note(work, task, IM_WANT_SLOT, i, im_slot(work->config.state, pipe, need->host->name, need->held, task->token));
+        if (!need->granted) /* one that was taken over stays at its address */
+            memcpy(need->held, need->host->address, sizeof need->held);
+        note(work, task, IM_WANT_SLOT, i, im_slot(work->config.state, pipe, need->host->name, need->held, task->place));
     }
 }
 
@@ -105,10 +107,12 @@ static bool is_over(const struct im_task *task)
 
 static void on_slot(struct im_task *task, size_t need, const struct im_answer *answer)
 {
-    bool granted = answer->how == IM_HOW_ok;
-    task->need[need].granted = granted;
+    bool granted = answer->how == IM_HOW_ok, had = task->need[need].granted;
+    task->need[need].granted = granted || had;
+    if (granted && !had)
+        task->place_since_ms = nm_boottime_ms();
     if (is_over(task)) {
-        im_task_want(task, granted ? IM_WANT_SLOT_END : 0);
+        im_task_want(task, granted || had ? IM_WANT_SLOT_END : 0);
         return;
     }
     if (!granted && answer->value > task->refused_ms)
@@ -122,7 +126,8 @@ static void on_slot(struct im_task *task, size_t need, const struct im_answer *a
     }
     task->answer = IM_HOST_NONE;
     task->pause_ms = 0;
-    im_task_want(task, IM_WANT_SLOT_END); /* of those that were granted */
+    if (!had || answer->how != IM_HOW_rate)
+        im_task_want(task, IM_WANT_SLOT_END); /* of those that were granted; for its turn it waits with what it has */
     im_host_refused(task, task->refused_ms);
 }
 
