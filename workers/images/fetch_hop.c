@@ -64,6 +64,7 @@ static bool set_up(struct im_transfer *transfer)
     SET(CURLOPT_PATH_AS_IS, 1L); /* image_url.h has resolved the dots */
     SET(CURLOPT_HTTP09_ALLOWED, 0L);
     SET(CURLOPT_HTTP_VERSION, config->http2 ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
+    SET(CURLOPT_PIPEWAIT, config->http2 ? 1L : 0L); /* one connection a host, not one for each of the first transfers */
     SET(CURLOPT_SSL_VERIFYPEER, 1L);
     SET(CURLOPT_SSL_VERIFYHOST, 2L);
     SET(CURLOPT_NOSIGNAL, 1L);
