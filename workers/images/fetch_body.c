@@ -4,8 +4,8 @@
  * pictures of news are, and a file that is thrown away again costs more than all else that is done with one. Else in a
  * file without a name, and in memory only its head until that was looked at for the last time.
  *
- * The head is looked at again each time it has doubled: the work stays linear however small the pieces are. An error
- * page is found out at its first 16 bytes and never gets into a file. */
+ * The head is looked at again each time it has doubled, until it tells how large the picture is: the work stays linear
+ * however small the pieces are. An error page is found out at its first 16 bytes and never gets into a file. */
 #define _GNU_SOURCE /* O_TMPFILE */
 #include "fetch_internal.h"
 #include "output.h"
@@ -123,8 +123,9 @@ static enum im_reason look(struct im_transfer *transfer)
     if (len < transfer->probe_at)
         return IM_NONE;
     enum im_reason reason = probe(transfer);
-    transfer->probe_at = len == IM_HEAD_BYTES ? SIZE_MAX : 2 * len < IM_HEAD_BYTES ? 2 * len : IM_HEAD_BYTES;
-    if (len == IM_HEAD_BYTES && transfer->result.fd >= 0) /* all of it is in the file */
+    bool is_last = len == IM_HEAD_BYTES || (reason == IM_NONE && transfer->result.facts.width > 0);
+    transfer->probe_at = is_last ? SIZE_MAX : 2 * len < IM_HEAD_BYTES ? 2 * len : IM_HEAD_BYTES;
+    if (is_last && transfer->result.fd >= 0) /* all of it is in the file */
         im_body_drop(transfer);
     return reason;
 }
@@ -169,5 +170,5 @@ enum im_reason im_body_end(struct im_transfer *transfer)
         return IM_too_small;
     if (transfer->result.fd >= 0)
         return lseek(transfer->result.fd, 0, SEEK_SET) == 0 ? IM_NONE : IM_store_io;
-    return probe(transfer);
+    return transfer->probe_at == SIZE_MAX ? IM_NONE : probe(transfer);
 }
