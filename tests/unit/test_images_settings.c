@@ -408,25 +408,36 @@ static void store__is_the_one_chosen(void **state)
     scratch_remove(folder);
 }
 
+/* With 2 decoder processes and n thumbnails: 320, 2 * (4 + n), 2 * 64 * (1 + n) beside the transfers. */
 static void files__are_raised_within_the_hard_limit(void **state)
 {
     (void)state;
     struct rlimit before, now;
     struct nm_error err = {0};
+    struct made *made = make("");
+    struct im_settings *s = &made->settings;
+    s->decoder.processes = 2;
+    s->n_thumbs = 0;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
-    rlim_t soft = before.rlim_max < 400 ? before.rlim_max : 400;
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){soft, before.rlim_max}), 0);
-    assert_int_equal(im_settings_files(10, &err), NM_OK);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){500, before.rlim_max}), 0);
+    s->fetch.in_flight_items = 10;
+    assert_int_equal(im_settings_files(s, &err), NM_OK);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
-    assert_int_equal(now.rlim_cur, 400); /* enough already: it stays */
-    assert_int_equal(im_settings_files(100, &err), NM_OK);
+    assert_int_equal(now.rlim_cur, 500); /* enough already: it stays */
+    s->fetch.in_flight_items = 100;
+    assert_int_equal(im_settings_files(s, &err), NM_OK);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
-    assert_int_equal(now.rlim_cur, 2 * 100 + IM_FILES_BESIDE);
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){501, 501}), 0);
-    assert_int_equal(im_settings_files(123, &err), NM_CONFIG);
-    assert_non_null(strstr(err.msg, "images.fetch.inFlightItems: 123 needs 502 open files"));
+    assert_int_equal(now.rlim_cur, 2 * 100 + 320 + 2 * 4 + 128);
+    s->n_thumbs = 2;
+    s->decoder.processes = 64;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){1333, 1333}), 0);
+    s->fetch.in_flight_items = 123;
+    assert_int_equal(im_settings_files(s, &err), NM_CONFIG);
+    assert_non_null(strstr(err.msg, "images.fetch.inFlightItems: 123 needs 1334 open files"));
     assert_non_null(strstr(err.msg, "set it to 122 or less"));
-    assert_int_equal(im_settings_files(122, &err), NM_OK);
+    s->fetch.in_flight_items = 122;
+    assert_int_equal(im_settings_files(s, &err), NM_OK);
+    drop(made);
 }
 
 int main(void)

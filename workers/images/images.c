@@ -84,7 +84,7 @@ static enum nm_status images_init(void *ctx, const struct nm_deps *deps, struct 
     if (status == NM_OK)
         status = deny_own(&images->settings.policy, deps->listening, err);
     if (status == NM_OK)
-        status = im_settings_files((int)images->settings.fetch.in_flight_items, err);
+        status = im_settings_files(&images->settings, err);
     if (status == NM_OK)
         status = im_state_open(&images->state, &images->settings.state, deps->settings, err);
     if (status == NM_OK)

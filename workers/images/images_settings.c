@@ -334,20 +334,31 @@ enum nm_status im_settings_store(const struct im_options *options, struct im_sto
     return im_store_directory_open(options->store.path, out, err);
 }
 
-enum nm_status im_settings_files(int transfers, struct nm_error *err)
+/* File descriptors for everything but transfers: Kafka, Redis, the store, bodies that wait for a decoder; each
+ * decoder's socket, image and outputs; what the decoder wrote and our copy of it, of each picture that is made. */
+static rlim_t files_beside(const struct im_settings *settings)
+{
+    enum { OWN = 320 };
+    rlim_t outputs = 1 + (rlim_t)settings->n_thumbs;
+    return OWN + (rlim_t)settings->decoder.processes * (3 + outputs) + 2 * IM_MADE_AHEAD * outputs;
+}
+
+enum nm_status im_settings_files(const struct im_settings *settings, struct nm_error *err)
 {
     struct rlimit limit;
-    rlim_t need = 2 * (rlim_t)transfers + IM_FILES_BESIDE;
+    rlim_t transfers = (rlim_t)settings->fetch.in_flight_items, beside = files_beside(settings);
+    rlim_t need = 2 * transfers + beside;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return nm_fail(err, NM_FATAL, "cannot ask for the limit of open files: %s", strerror(errno));
     if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= need)
         return NM_OK;
     if (limit.rlim_max != RLIM_INFINITY && limit.rlim_max < need)
-        return nm_fail(err, NM_CONFIG,
-                       "images.fetch.inFlightItems: %d needs %llu open files, but this process may have %llu at most; "
-                       "raise the hard limit (ulimit -Hn, LimitNOFILE=) or set it to %lld or less",
-                       transfers, (unsigned long long)need, (unsigned long long)limit.rlim_max,
-                       limit.rlim_max > IM_FILES_BESIDE ? (long long)(limit.rlim_max - IM_FILES_BESIDE) / 2 : 0);
+        return nm_fail(
+            err, NM_CONFIG,
+            "images.fetch.inFlightItems: %llu needs %llu open files, but this process may have %llu at most; "
+            "raise the hard limit (ulimit -Hn, LimitNOFILE=) or set it to %llu or less",
+            (unsigned long long)transfers, (unsigned long long)need, (unsigned long long)limit.rlim_max,
+            limit.rlim_max > beside ? (unsigned long long)(limit.rlim_max - beside) / 2 : 0);
     limit.rlim_cur = need;
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
         return nm_fail(err, NM_CONFIG, "the limit of open files cannot be raised to %llu: %s", (unsigned long long)need,

@@ -12,7 +12,7 @@
 #include "store.h"
 
 #define IM_USER_AGENT_BYTES 256
-#define IM_FILES_BESIDE     256 /* file descriptors for everything but transfers */
+#define IM_MADE_AHEAD       64 /* pictures between the decoder and their end; then no other is decoded */
 
 struct im_settings {
     struct im_fetch_limits fetch;
@@ -45,8 +45,8 @@ void im_settings_clear(struct im_settings *settings); /* harmless on zeros and t
 NM_MUST_USE enum nm_status im_settings_store(const struct im_options *options, struct im_store **out,
                                              struct nm_error *err);
 
-/* Raises the soft limit of file descriptors to two a transfer and IM_FILES_BESIDE; it is never lowered. NM_CONFIG: the
+/* Raises the soft limit of file descriptors to what the settings can use at most; it is never lowered. NM_CONFIG: the
  * hard limit is below that. */
-NM_MUST_USE enum nm_status im_settings_files(int transfers, struct nm_error *err);
+NM_MUST_USE enum nm_status im_settings_files(const struct im_settings *settings, struct nm_error *err);
 
 #endif

@@ -18,7 +18,6 @@ enum {
     IM_PLACE_MS = 10000,        /* a place goes from task to task; then other instances have their chance  */
     IM_BUSY_ROUNDS = 6,         /* a name whose addresses change all the time is let in then, by its host alone */
     IM_DECODE_AHEAD = 64,       /* bodies that wait for a decoder process; then no other is fetched        */
-    IM_MADE_AHEAD = 64,         /* pictures between the decoder and the end; then no other is decoded      */
     IM_STORE_PAUSE_MS = 1000,   /* after a failure of the store, doubling ...                              */
     IM_STORE_PAUSE_MAX = 60000, /* ... up to this                                                          */
 };
