@@ -129,6 +129,19 @@ def test_dimensions_of_the_article_are_not_believed(rig):
     assert (image["width"], image["height"]) == (64, 48)
 
 
+def test_a_small_file_whose_thumbnails_may_be_large(new_rig):
+    """Its body came in memory and goes on in a file: what is made of it might not fit into memory."""
+    rig = new_rig(options={"check": {"maxPixels": 10_000_000}, "thumbnails": {"edgePixels": [2800, 2900]}})
+    picture = pictures.flat_png(3000, 2000)
+    assert len(picture) < 64 * 1024
+    rig.host.other = reply(picture, type="image/png")
+    rig.start()
+    rig.send({"a": rig.url("/flat")})
+    image, = rig.wait_cached("a", 30)
+    assert [(t["width"], t["height"]) for t in image["thumbnails"]] == [(2800, 1867), (2900, 1933)]
+    assert rig.stored(image) and rig.temp_files() == []
+
+
 def test_sixteen_pictures_of_one_host(rig):
     rig.host.other = many_pictures
     rig.start()
