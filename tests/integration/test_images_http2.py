@@ -31,14 +31,14 @@ http {{
         ssl_certificate {folder}/server.pem;
         ssl_certificate_key {folder}/server.key;
         root {folder}/www;
-        limit_rate 40k;
+        limit_rate 8k;
     }}
 }}
 """
 
 
 class Origin:
-    """Pictures of 4 to 25 KB under /N.png, at 40 KB a second."""
+    """Pictures of 4 to 25 KB under /N.png, at 8 KB a second."""
 
     def __init__(self, folder, n):
         self.folder, self.port = pathlib.Path(folder), free_port()

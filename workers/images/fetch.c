@@ -255,7 +255,7 @@ static curl_socket_t kept_socket(const struct im_transfer *transfer)
     return curl_easy_getinfo(transfer->easy, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK ? fd : CURL_SOCKET_BAD;
 }
 
-/* HTTP/2: whether another transfer goes over the same connection. */
+/* HTTP/2: whether another transfer goes over the same connection. libcurl 7.88 names no socket then, later ones may. */
 static bool is_shared(const struct im_transfer *transfer)
 {
     const struct im_url *url = &transfer->url;
