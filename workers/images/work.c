@@ -303,8 +303,10 @@ static void give_all_back(struct im_work *work)
         im_task_end(task, im_work_now_ms(work));
     }
     for (size_t i = 0; i < IM_MAX_HOSTS; i++)
-        for (struct im_host *host = work->hosts[i]; host; host = host->hash_next)
+        for (struct im_host *host = work->hosts[i]; host; host = host->hash_next) {
             queue_open(&host->queue);
+            queue_open(&host->held);
+        }
     queue_open(&work->start);
     queue_open(&work->decode);
     queue_open(&work->store);

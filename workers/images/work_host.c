@@ -67,13 +67,14 @@ static void wait_in_line(struct im_work *work, struct im_host *host)
 
 void im_host_enqueue(struct im_task *task, bool first)
 {
-    struct im_queue *queue = &task->need[0].host->queue;
+    struct im_host *host = task->need[0].host;
+    struct im_queue *queue = task->holds ? &host->held : &host->queue;
     task->stage = IM_STAGE_QUEUED;
     if (first)
         im_queue_add_first(queue, task);
     else
         im_queue_add(queue, task);
-    wait_in_line(task->work, task->need[0].host);
+    wait_in_line(task->work, host);
     task->work->hosts_due_ms = 0;
 }
 
@@ -99,21 +100,33 @@ void im_host_left(struct im_task *task)
     task->work->hosts_due_ms = 0;
 }
 
+static struct im_task *take(struct im_host *host)
+{
+    return im_queue_take(host->held.n ? &host->held : &host->queue);
+}
+
+static size_t n_waiting(const struct im_host *host)
+{
+    return host->held.n + host->queue.n;
+}
+
 /* Its article looks again then, so that a host that is away for long holds no memory. */
 static void give_back(struct im_host *host, int64_t until_ms)
 {
     struct im_task *task;
-    while ((task = im_queue_take(&host->queue)))
+    while ((task = take(host)))
         im_task_end(task, until_ms + 2 * (im_jitter() / 1000));
 }
 
-void im_host_refused(struct im_task *task, int64_t until_ms)
+void im_host_refused(struct im_task *task, int64_t until_ms, bool for_rate)
 {
     struct im_work *work = task->work;
     struct im_host *host = task->need[0].host;
     int64_t left_ms = until_ms - im_work_now_ms(work);
     im_host_left(task);
     host->not_before_ms = nm_boottime_ms() + (left_ms > 1 ? left_ms : 1);
+    host->waits_turn = for_rate;
+    task->holds = for_rate && task->need[0].granted;
     im_host_enqueue(task, true);
     if (left_ms > work->config.state->options.lease_ms)
         give_back(host, until_ms);
@@ -123,6 +136,7 @@ static void begin(struct im_task *task)
 {
     struct im_work *work = task->work;
     task->stage = IM_STAGE_SLOT;
+    task->holds = false;
     task->need[0].host->active++;
     work->n_fetching++;
     im_task_want(task, IM_WANT_SLOT);
@@ -140,12 +154,14 @@ struct im_task *im_host_heir(const struct im_task *task)
     struct im_host *host = task->need[0].host;
     int64_t now_ms = nm_boottime_ms();
     const struct im_task *next = host->queue.first;
-    if (!next || !is_simple(task) || !task->need[0].granted || !is_simple(next) || next->need[0].granted)
+    if (!next || !is_simple(task) || !task->need[0].granted || !is_simple(next))
         return NULL;
-    if (now_ms < host->not_before_ms || now_ms < work->paused_until_ms || work->decode.n >= IM_DECODE_AHEAD)
+    if ((now_ms < host->not_before_ms && !host->waits_turn) || now_ms < work->paused_until_ms ||
+        work->decode.n >= IM_DECODE_AHEAD)
         return NULL;
     if (now_ms - task->place_since_ms > IM_PLACE_MS) {
         host->not_before_ms = now_ms + work->config.state->options.slot_retry_ms;
+        host->waits_turn = false;
         return NULL;
     }
     return im_queue_take(&host->queue);
@@ -161,7 +177,11 @@ void im_host_pass_on(struct im_task *task, struct im_task *heir)
     memcpy(heir->need[0].held, task->need[0].held, sizeof heir->need[0].held);
     task->need[0].granted = false;
     task->need[0].passed_on = heir->need[0].granted = true;
-    begin(heir);
+    heir->holds = nm_boottime_ms() < heir->need[0].host->not_before_ms;
+    if (heir->holds)
+        im_host_enqueue(heir, false);
+    else
+        begin(heir);
 }
 
 /* One host, as far as it and the fetcher have room. */
@@ -170,8 +190,8 @@ static void serve(struct im_work *work, struct im_host *host)
     size_t per_host = (size_t)work->config.state->options.per_host;
     size_t most = (size_t)work->config.settings->fetch.in_flight_items;
     /* What waits for the decoder is behind all that is fetched now, and takes memory. */
-    while (host->queue.n && host->active < per_host && work->n_fetching < most && work->decode.n < IM_DECODE_AHEAD)
-        begin(im_queue_take(&host->queue));
+    while (n_waiting(host) && host->active < per_host && work->n_fetching < most && work->decode.n < IM_DECODE_AHEAD)
+        begin(take(host));
     if (host->queue.n <= IM_HOST_TASKS / 2)
         host->n_sent_away = 0;
 }
@@ -190,11 +210,11 @@ void im_hosts_serve(struct im_work *work)
     for (; host; host = next) { /* who waits on stands behind those that come meanwhile: each has its turn first */
         next = host->line_next;
         host->in_line = false;
-        if (host->queue.n && host->not_before_ms > now_ms)
+        if (n_waiting(host) && host->not_before_ms > now_ms)
             due_ms = host->not_before_ms < due_ms ? host->not_before_ms : due_ms;
         else
             serve(work, host);
-        if (host->queue.n)
+        if (n_waiting(host))
             wait_in_line(work, host);
     }
     work->hosts_due_ms = due_ms; /* what waits for others is looked at when they end */

@@ -73,6 +73,7 @@ struct im_task {
     unsigned wants; /* IM_WANT_..., to be appended */
     size_t n_asked; /* commands in flight          */
     bool in_wants, leased, lost, decoded_once, replace;
+    bool holds; /* waits in its host's queue with a place */
     char hash[IM_URL_HASH_BYTES], token[IM_TOKEN_BYTES], id[IM_ID + 1];
     char place[IM_TOKEN_BYTES]; /* holder of its places; a name that goes along with them to the next task */
     int64_t place_since_ms;     /* boot time at which they were granted to the first of them              */
@@ -129,9 +130,11 @@ struct im_host {
     struct im_host *line_next; /* of those with a queue */
     bool in_line;
     struct im_queue queue;
-    size_t n_uses; /* tasks that need it */
-    size_t active; /* tasks of its queue that are between slot and the end of the fetch */
+    struct im_queue held; /* who waits for his turn with a place; served first */
+    size_t n_uses;        /* tasks that need it */
+    size_t active;        /* tasks of its queue that are between slot and the end of the fetch */
     int64_t not_before_ms;
+    bool waits_turn;                     /* until then only for the rate of the fleet */
     int64_t n_sent_away;                 /* since its queue was at most half full */
     char address[IM_ADDRESS_TEXT_BYTES]; /* last one that a transfer would have used */
     char leads_to[NM_HOST_BYTES];        /* where its URLs were redirected to; "": nowhere */
@@ -200,8 +203,10 @@ void im_host_enqueue(struct im_task *task, bool first);
 int64_t im_host_turn_ms(const struct im_work *work, struct im_host *host);
 /* Takes tasks whose hosts may have room, up to the limits, and wants slots for them. */
 void im_hosts_serve(struct im_work *work);
-void im_host_refused(struct im_task *task, int64_t until_ms); /* ms since 1970; the task goes back to its queue */
-void im_host_left(struct im_task *task);                      /* the task needs no place any more */
+/* The task goes back to its queue. until_ms: since 1970; for_rate: nothing but its rate keeps the host from serving it.
+ */
+void im_host_refused(struct im_task *task, int64_t until_ms, bool for_rate);
+void im_host_left(struct im_task *task); /* the task needs no place any more */
 /* The next one of the same host, out of its queue, if it can take over the place of this one and with it the
  * connection; NULL: there is none. Then im_host_pass_on() gives it. */
 struct im_task *im_host_heir(const struct im_task *task);

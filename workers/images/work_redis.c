@@ -126,9 +126,10 @@ static void on_slot(struct im_task *task, size_t need, const struct im_answer *a
     }
     task->answer = IM_HOST_NONE;
     task->pause_ms = 0;
-    if (!had || answer->how != IM_HOW_rate)
+    bool for_rate = task->n_needs == 1 && answer->how == IM_HOW_rate;
+    if (!had || !for_rate)
         im_task_want(task, IM_WANT_SLOT_END); /* of those that were granted; for its turn it waits with what it has */
-    im_host_refused(task, task->refused_ms);
+    im_host_refused(task, task->refused_ms, for_rate);
 }
 
 static void on_lease(struct im_work *work, struct im_task *task, const struct im_answer *answer)
