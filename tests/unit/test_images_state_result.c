@@ -391,6 +391,30 @@ static void slot_end__that_stays_gives_no_place_to_others(void **state)
     assert_int_equal(slot("h.example", "203.0.113.7", "4").how, IM_HOW_ok);
 }
 
+/* Who waits for a token keeps his place only as long as nobody else is sent away for it. */
+static void slot__place_that_others_want_is_not_kept_for_the_rate(void **state)
+{
+    (void)state;
+    char holder[8];
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(slot("h.example", "203.0.113.7", "a").how, IM_HOW_ok); /* all tokens */
+    assert_int_equal(slot("h.example", "203.0.113.7", "a").how, IM_HOW_rate);
+    for (int i = 0; i < 8; i++) {
+        (void)snprintf(holder, sizeof holder, "%d", i);
+        (void)slot(i < 4 ? "x.example" : "y.example", "203.0.113.7", holder);
+    }
+    assert_int_equal(slot("z.example", "203.0.113.7", "z").how, IM_HOW_address);
+    struct im_answer answer = slot("h.example", "203.0.113.7", "a");
+    assert_int_equal(answer.how, IM_HOW_host);
+    assert_int_equal(answer.value, iw.state.now_ms + 100);
+    assert_int_equal(IW_NUMBER("ZCARD", "t:img:slots:{h.example}"), 1); /* it is given back by its holder */
+    iw.state.now_ms += 60;
+    assert_int_equal(IW_NUMBER("PEXPIRE", "t:img:wanted:{203.0.113.7}", "1"), 1);
+    while (IW_NUMBER("EXISTS", "t:img:wanted:{203.0.113.7}"))
+        continue;
+    assert_int_equal(slot("h.example", "203.0.113.7", "a").how, IM_HOW_rate);
+}
+
 static void slot__rate_is_ten_a_second_and_twenty_at_once(void **state)
 {
     (void)state;
@@ -501,6 +525,7 @@ int main(void)
         TEST(retry_after__is_clamped),
         TEST(slot__four_of_a_host_eight_of_an_address),
         TEST(slot_end__that_stays_gives_no_place_to_others),
+        TEST(slot__place_that_others_want_is_not_kept_for_the_rate),
         TEST(slot__rate_is_ten_a_second_and_twenty_at_once),
         TEST(slot__pause_holds_for_everyone_and_is_not_shortened),
         TEST(breaker__opens_after_ten_in_a_row_doubling),

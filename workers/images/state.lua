@@ -13,7 +13,7 @@
 --   img:users:{<urlhash>}, img:lease:{<urlhash>}, img:urls:{<sha256>}, img:lru, due:images:<partition>
 --   img:o:{<sha256>}    bytes, type, thumbs (text of the caller), storedAt, dying; deleting (since), deleter (whose)
 --   img:host:{<host>}   pausedUntil, failures, opens, openUntil; tokens (thousandths) and tokensAt
---   img:slots:{<host or address>}   holder -> end
+--   img:slots:{<host or address>}   holder -> end; img:wanted:{<host or address>}: somebody found no room there lately
 -- Scores of due entries are even, those of claimed ones odd: whoever wakes an article changes its score in any case,
 -- and who claimed it before does not take the new entry for his. A script reads and checks first, so that an error
 -- leaves nothing half done.

@@ -5,8 +5,9 @@
 
 #include "state.h"
 
-/* OK (value: when the place ends); PAUSED, OPEN (breaker), RATE, HOST, ADDRESS: value says when to ask again. address
- * "": not known yet. The same holder may ask again. */
+/* OK (value: when the place ends); PAUSED, OPEN (breaker), HOST, ADDRESS, RATE: value says when to ask again. RATE:
+ * there is room, and nobody else wants it: who has the place already keeps it. address "": not known yet. The same
+ * holder may ask again. */
 size_t im_slot(const struct im_state *state, struct nm_pipe *pipe, const char *host, const char *address,
                const char *holder);
 enum im_host_answer { IM_HOST_NONE, IM_HOST_GOOD, IM_HOST_BAD };
