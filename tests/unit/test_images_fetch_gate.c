@@ -327,6 +327,38 @@ static void fetch_gate__connection_that_is_not_kept_ends(void **state)
     rig_close(&rig);
 }
 
+static bool serve_late(struct conn *c)
+{
+    return pace(c, strcmp(c->path, "/late") == 0 ? 300 : 0) && say_image(c, "");
+}
+
+/* A kept connection can be closed afterwards, unless a transfer goes over it. */
+static void fetch_gate__kept_connection_is_closed_on_demand(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct keeper keeper = {.keep = true};
+    rig_open(&rig, serve_late);
+    rig.config.keep = count_keep;
+    rig.config.ctx = &keeper;
+    check_case(&rig, "/ok", "body");
+    im_fetcher_hang_up(rig.fetcher, "other.test");
+    (void)start(&rig, "/late", (struct im_fetch_request){0});
+    while (n_requests(&rig.server) < 2)
+        turn(rig.fetcher);
+    im_fetcher_hang_up(rig.fetcher, "127.0.0.1"); /* in use */
+    struct im_fetched f = wait_one(&rig);
+    assert_string_equal(outcome_name(&f), "body");
+    im_fetcher_release(rig.fetcher, &f);
+    assert_int_equal(n_connections(&rig.server), 1);
+    im_fetcher_hang_up(rig.fetcher, "127.0.0.1");
+    im_fetcher_hang_up(rig.fetcher, "127.0.0.1"); /* there is no other */
+    wait_ended(&rig.server, 1);
+    check_case(&rig, "/ok", "body");
+    assert_int_equal(n_connections(&rig.server), 2);
+    rig_close(&rig);
+}
+
 static void fetch_gate__dead_port_and_unknown_name(void **state)
 {
     (void)state;
@@ -376,6 +408,7 @@ int main(void)
         cmocka_unit_test(fetch_gate__names_are_punycode),
         cmocka_unit_test(fetch_gate__busy_address_and_host),
         cmocka_unit_test(fetch_gate__connection_that_is_not_kept_ends),
+        cmocka_unit_test(fetch_gate__kept_connection_is_closed_on_demand),
         cmocka_unit_test(fetch_gate__dead_port_and_unknown_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

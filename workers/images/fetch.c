@@ -12,9 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define IDLE_CONNECTIONS 64L /* kept for the next request; a host that is asked again soon */
-#define EVENTS           64
-#define ROUNDS           16 /* of EVENTS in one advance(): the rest is still there the next time */
+#define EVENTS 64
+#define ROUNDS 16 /* of EVENTS in one advance(): the rest is still there the next time */
 
 /* ---- lists ---- */
 
@@ -134,7 +133,7 @@ static bool set_up_multi(struct im_fetcher *fetcher)
            curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, fetcher) == CURLM_OK &&
            curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer_change) == CURLM_OK &&
            curl_multi_setopt(multi, CURLMOPT_TIMERDATA, fetcher) == CURLM_OK &&
-           curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, IDLE_CONNECTIONS) == CURLM_OK;
+           curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)IM_IDLE_CONNECTIONS) == CURLM_OK;
 }
 
 enum nm_status im_fetcher_open(const struct im_fetch_config *config, struct im_fetcher **out, struct nm_error *err)
@@ -269,13 +268,6 @@ static bool is_shared(const struct im_transfer *transfer)
     return false;
 }
 
-/* A connection that nobody holds a place for must not stay open. libcurl has no call that closes one of those it keeps;
- * it finds out that this one is over when it looks for one. */
-static void hang_up(curl_socket_t fd)
-{
-    (void)shutdown(fd, SHUT_RDWR);
-}
-
 static bool stays_open(const struct im_transfer *transfer, bool goes_on)
 {
     const struct im_fetch_config *config = &transfer->fetcher->config;
@@ -299,8 +291,8 @@ static void collect(struct im_fetcher *fetcher)
         stop(transfer);
         bool shared = is_shared(transfer);
         bool goes_on = im_hop_end(transfer, code);
-        if (fd != CURL_SOCKET_BAD && !stays_open(transfer, goes_on) && !shared)
-            hang_up(fd);
+        if (fd != CURL_SOCKET_BAD && !shared && (!stays_open(transfer, goes_on) || !im_idle_add(transfer, fd)))
+            (void)shutdown(fd, SHUT_RDWR);
         if (goes_on && curl_multi_add_handle(fetcher->multi, transfer->easy) == CURLM_OK) {
             list_add(&fetcher->running, transfer);
             continue;

@@ -161,6 +161,9 @@ bool im_fetcher_take(struct im_fetcher *fetcher, struct im_fetched *out);
  * back. */
 void im_fetcher_release(struct im_fetcher *fetcher, struct im_fetched *fetched);
 
+/* Closes a connection to this host that keep() left open and no transfer has used since, if there is one. */
+void im_fetcher_hang_up(struct im_fetcher *fetcher, const char *host);
+
 int im_fetcher_in_flight(const struct im_fetcher *fetcher); /* started and not taken */
 
 #endif

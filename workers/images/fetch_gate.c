@@ -86,7 +86,7 @@ int im_on_request(void *self, char *primary_ip, char *local_ip, int primary_port
 {
     struct im_transfer *transfer = self;
     (void)local_ip;
-    (void)local_port;
+    im_idle_taken(transfer->fetcher, local_port);
     enum im_reason reason = im_address_check_text(transfer->fetcher->config.policy, primary_ip, primary_port);
     if (reason != IM_NONE) {
         transfer->reason = reason;

@@ -53,6 +53,8 @@ static bool set_up(struct im_transfer *transfer)
     SET(CURLOPT_PROXY, ""); /* else http_proxy in the environment leads around the gate */
     SET(CURLOPT_OPENSOCKETFUNCTION, im_on_socket);
     SET(CURLOPT_OPENSOCKETDATA, transfer);
+    SET(CURLOPT_CLOSESOCKETFUNCTION, im_on_close);
+    SET(CURLOPT_CLOSESOCKETDATA, transfer->fetcher); /* a connection outlives its transfer */
     SET(CURLOPT_PREREQFUNCTION, im_on_request);
     SET(CURLOPT_PREREQDATA, transfer);
     SET(CURLOPT_HEADERFUNCTION, im_on_header);

@@ -4,6 +4,7 @@
  *   fetch_hop.c       the requests of a transfer: one hop, what follows it, what a failure is called
  *   fetch_answer.c    libcurl's callbacks for what comes: headers and body
  *   fetch_body.c      the body of an image, in memory or in a file
+ *   fetch_idle.c      connections that are open for another transfer
  *   fetch_gate.c      libcurl's callbacks before a socket is made and before a request is sent
  *
  * A callback that refuses sets transfer->reason (or busy) first and lets libcurl fail; the end of the hop finds it. */
@@ -14,8 +15,9 @@
 
 #include <curl/curl.h>
 
-#define IM_HEAD_BYTES  65536 /* of a body, for im_probe_head()                                      */
-#define IM_DRAIN_BYTES 65536 /* of a body that nobody wants, so that its connection can be used again */
+#define IM_HEAD_BYTES       65536 /* of a body, for im_probe_head()                                      */
+#define IM_IDLE_CONNECTIONS 64    /* kept for the next request                                      */
+#define IM_DRAIN_BYTES      65536 /* of a body that nobody wants, so that its connection can be used again */
 
 /* What one answer says. Zeroed at each status line, so that 1xx answers leave nothing behind. */
 struct im_answer {
@@ -72,6 +74,12 @@ struct im_list {
     struct im_transfer *first, *last;
 };
 
+struct im_idle { /* a connection that no transfer uses */
+    curl_socket_t fd;
+    int local_port;
+    char host[NM_HOST_BYTES];
+};
+
 struct im_fetcher {
     struct im_fetch_config config;
     CURLM *multi;
@@ -84,7 +92,15 @@ struct im_fetcher {
     int64_t timer_at_ms;  /* of libcurl; INT64_MAX: none     */
     int64_t check_at_ms;  /* the least of all transfers      */
     uint64_t last_id;
+    struct im_idle idle[IM_IDLE_CONNECTIONS];
+    size_t n_idle;
 };
+
+/* ---- fetch_idle.c ---- */
+/* The transfer is over and libcurl keeps its connection. False: no room for another. */
+bool im_idle_add(struct im_transfer *transfer, curl_socket_t fd);
+void im_idle_taken(struct im_fetcher *fetcher, int local_port); /* a request goes out from there */
+int im_on_close(void *self, curl_socket_t fd);                  /* self: the fetcher */
 
 /* ---- fetch.c ---- */
 /* Asks for a look at the transfer's speed at that time (boot time). */

@@ -132,9 +132,10 @@ void im_task_free_if_over(struct im_task *task)
 
 void im_task_end(struct im_task *task, int64_t back_ms)
 {
+    bool has_places = task->kept;
     unsigned wants = 0;
     for (size_t i = 0; i < task->n_needs; i++)
-        wants |= task->need[i].granted || task->need[i].passed_on ? IM_WANT_SLOT_END : 0;
+        has_places = has_places || task->need[i].granted || task->need[i].passed_on;
     if (task->leased)
         wants |= IM_WANT_LEASE_END;
     if (back_ms >= 0)
@@ -149,6 +150,8 @@ void im_task_end(struct im_task *task, int64_t back_ms)
         *at = task->hash_next;
     task->stage = IM_STAGE_END;
     task->wants = 0;
+    if (has_places)
+        im_host_give_up(task);
     im_task_want(task, wants);
     im_task_free_if_over(task);
 }

@@ -167,7 +167,8 @@ static void again(struct im_task *task)
     task->pause_ms = 0;
     im_host_left(task);
     im_task_lease(task, false);
-    im_task_want(task, IM_WANT_SLOT_END | IM_WANT_LEASE_END);
+    im_host_give_up(task);
+    im_task_want(task, IM_WANT_LEASE_END);
     im_host_enqueue(task, true);
 }
 
@@ -246,6 +247,7 @@ static void take(struct im_work *work, struct im_task *task)
     nm_series_add(work->counts.bytes_in, (double)fetched->received);
     nm_series_add(work->counts.mixed, fetched->mixed);
     task->has_body = true; /* or what stands for it, to be released */
+    task->kept = task->kept && !*fetched->address;
     if (task->lost) {
         im_task_end(task, -1);
         return;
@@ -258,7 +260,7 @@ static void take(struct im_work *work, struct im_task *task)
     task->answer = judge(fetched);
     task->pause_ms = fetched->retry_after_ms;
     im_host_left(task);
-    im_task_want(task, IM_WANT_SLOT_END);
+    im_host_give_up(task);
     if (task->heir)
         im_host_pass_on(task, task->heir);
     task->heir = NULL;

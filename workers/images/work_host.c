@@ -174,6 +174,7 @@ void im_host_pass_on(struct im_task *task, struct im_task *heir)
     memcpy(heir->place, task->place, sizeof place);
     memcpy(task->place, place, sizeof place);
     heir->place_since_ms = task->place_since_ms;
+    heir->kept = true;
     memcpy(heir->need[0].held, task->need[0].held, sizeof heir->need[0].held);
     task->need[0].granted = false;
     task->need[0].passed_on = heir->need[0].granted = true;
@@ -182,6 +183,14 @@ void im_host_pass_on(struct im_task *task, struct im_task *heir)
         im_host_enqueue(heir, false);
     else
         begin(heir);
+}
+
+void im_host_give_up(struct im_task *task)
+{
+    if (task->kept)
+        im_fetcher_hang_up(task->work->fetcher, task->need[0].host->name);
+    task->kept = false;
+    im_task_want(task, IM_WANT_SLOT_END);
 }
 
 /* One host, as far as it and the fetcher have room. */

@@ -74,6 +74,7 @@ struct im_task {
     size_t n_asked; /* commands in flight          */
     bool in_wants, leased, lost, decoded_once, replace;
     bool holds; /* waits in its host's queue with a place */
+    bool kept;  /* its place came with a connection, over which nothing of it went yet */
     char hash[IM_URL_HASH_BYTES], token[IM_TOKEN_BYTES], id[IM_ID + 1];
     char place[IM_TOKEN_BYTES]; /* holder of its places; a name that goes along with them to the next task */
     int64_t place_since_ms;     /* boot time at which they were granted to the first of them              */
@@ -211,6 +212,8 @@ void im_host_left(struct im_task *task); /* the task needs no place any more */
  * connection; NULL: there is none. Then im_host_pass_on() gives it. */
 struct im_task *im_host_heir(const struct im_task *task);
 void im_host_pass_on(struct im_task *task, struct im_task *heir);
+/* It gives its places back: wants that, and the connection that came with one ends before. */
+void im_host_give_up(struct im_task *task);
 void im_hosts_close(struct im_work *work);
 
 /* work_redis.c */

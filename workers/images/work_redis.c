@@ -112,7 +112,8 @@ static void on_slot(struct im_task *task, size_t need, const struct im_answer *a
     if (granted && !had)
         task->place_since_ms = nm_boottime_ms();
     if (is_over(task)) {
-        im_task_want(task, granted || had ? IM_WANT_SLOT_END : 0);
+        if (granted || had)
+            im_host_give_up(task);
         return;
     }
     if (!granted && answer->value > task->refused_ms)
@@ -128,7 +129,7 @@ static void on_slot(struct im_task *task, size_t need, const struct im_answer *a
     task->pause_ms = 0;
     bool for_rate = task->n_needs == 1 && answer->how == IM_HOW_rate;
     if (!had || !for_rate)
-        im_task_want(task, IM_WANT_SLOT_END); /* of those that were granted; for its turn it waits with what it has */
+        im_host_give_up(task); /* of those that were granted; for its turn it waits with what it has */
     im_host_refused(task, task->refused_ms, for_rate);
 }
 
