@@ -15,7 +15,7 @@ enum {
     IM_MAX_HOSTS = 4096,        /* remembered; idle ones are forgotten first                               */
     IM_MAX_ASKS = 1024,         /* commands of one pipe                                                    */
     IM_MAX_LOOKS = 256,         /* objects that are looked for at once                                     */
-    IM_PLACE_MS = 10000,        /* a place goes from task to task; then other instances have their chance  */
+    IM_PLACE_MS = 3000,         /* a place goes from task to task; then other instances have their chance  */
     IM_BUSY_ROUNDS = 6,         /* a name whose addresses change all the time is let in then, by its host alone */
     IM_DECODE_AHEAD = 64,       /* bodies that wait for a decoder process; then no other is fetched        */
     IM_STORE_PAUSE_MS = 1000,   /* after a failure of the store, doubling ...                              */
