@@ -35,6 +35,9 @@ static const struct property consumer[] = {
     {"heartbeat.interval.ms", "1000"}, /* a member learns of a rebalance at its next heartbeat */
     {"max.poll.interval.ms", "300000"},
     {"fetch.wait.max.ms", "100"},
+    /* Not 500: in that time a stream can be deleted, made again and filled up to our position, and nobody would know.
+     */
+    {"fetch.error.backoff.ms", "50"},
     {"queued.min.messages", "10000"},
     {"queued.max.messages.kbytes", "16384"},
     /* Of one partition in one answer, compressed: what comes beyond the queue's bound, and how long the others wait
