@@ -1,7 +1,6 @@
 """related where much comes at once: floods of one title and of one word, a story of thousands whose lead changes with every article, two
 large stories that become one, news of ten years ago. Sizes are small; NM_LARGE=10 makes them that many times larger and holds the commands of
-Redis to 5 ms each, but for one of 10,000: its slow log measures the time on the wall, and a shared machine stands still at times. What grows with a story would
-be slow each time."""
+Redis to 5 ms each (by its slow log, which measures the time on the wall: on a busy machine that says little)."""
 
 import itertools
 import os
@@ -52,8 +51,7 @@ def settle(space, timeout_s=60 * LARGE):
 def check(space):
     with space.redis.client() as client:
         slow = [entry for entry in client.slowlog_get(1000) if space.name.encode() in entry["command"]]
-        calls = client.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"]
-        assert LARGE == 1 or len(slow) <= calls // 10_000, [(entry["duration"], entry["command"][:200]) for entry in slow[:5]]
+        assert LARGE == 1 or not slow, [(entry["duration"], entry["command"][:200]) for entry in slow[:5]]
         state = stories.load(space)
         client.slowlog_reset()  # of what this reads itself
     stories.check_sound(state)
