@@ -11,30 +11,16 @@ from support import pictures
 from support.images import outcome
 from support.servers import ROOT, free_port
 from support.waiting import until
-from support.web import PROGRAM
+from support.web import AROUND, PROGRAM
 
-CONFIG = """daemon off;
-{user}
-pid {folder}/nginx.pid;
-worker_processes 1;
-events {{ worker_connections 128; }}
-http {{
-    log_format protocols "$server_protocol $connection $uri";
-    access_log {folder}/access.log protocols;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    server {{
+HTTP = 'log_format protocols "$server_protocol $connection $uri"; limit_rate 8k;'
+SERVER = """server {{
         listen 127.0.0.1:{port} ssl http2;
+        access_log {folder}/access.log protocols;
         ssl_certificate {folder}/server.pem;
         ssl_certificate_key {folder}/server.key;
         root {folder}/www;
-        limit_rate 8k;
-    }}
-}}
-"""
+    }}"""
 
 
 class Origin:
@@ -48,7 +34,8 @@ class Origin:
         for number in range(n):
             (self.folder / f"www/{number}.png").write_bytes(pictures.png(seed=number, after=pictures.chunk(b"prIv", bytes(4000 + 7000 * (number % 4)))))
         user = "user root;" if os.geteuid() == 0 else ""
-        (self.folder / "nginx.conf").write_text(CONFIG.format(folder=folder, port=self.port, user=user))
+        (self.folder / "nginx.conf").write_text(AROUND.format(
+            folder=folder, user=user, limit=HTTP, server=SERVER.format(folder=folder, port=self.port)))
         self.process = subprocess.Popen([PROGRAM, "-p", folder, "-c", self.folder / "nginx.conf", "-e", self.folder / "error.log"],
                                         stdin=subprocess.DEVNULL)
         until(lambda: (self.folder / "nginx.pid").exists(), 20, "nginx has started")

@@ -132,7 +132,7 @@ void im_task_free_if_over(struct im_task *task)
 
 void im_task_end(struct im_task *task, int64_t back_ms)
 {
-    bool has_places = task->kept;
+    bool has_places = false;
     unsigned wants = 0;
     for (size_t i = 0; i < task->n_needs; i++)
         has_places = has_places || task->need[i].granted || task->need[i].passed_on;
