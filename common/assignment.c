@@ -57,6 +57,7 @@ const char *nm_partition_topic(const struct nm_runtime *rt, const struct nm_part
 
 void nm_assignment_drop(struct nm_runtime *rt)
 {
+    nm_witness_drop(rt);
     nm_pause_end(rt);   /* a pause would outlive the assignment */
     if (rt->resolved) { /* an empty list, not NULL: we stay a member and fetch nothing */
         rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(1);
@@ -73,6 +74,7 @@ void nm_assignment_drop(struct nm_runtime *rt)
 static void forget_parts(struct nm_runtime *rt)
 {
     nm_observe_forget(rt);
+    nm_witness_drop(rt);
     for (size_t i = 0; i < rt->n_parts; i++)
         nm_breaker_clear(&rt->part[i].breaker);
     free(rt->part);

@@ -156,8 +156,6 @@ enum nm_status nm_poll_idle(struct nm_runtime *rt, int wait_ms, bool *got, struc
     *got = message != NULL;
     if (message && message->err)
         status = consumer_event(rt, message, err);
-    else if (message && rt->verifying)
-        status = nm_resume_verify(rt, message, err);
     if (message)
         rd_kafka_message_destroy(message);
     return status;

@@ -35,8 +35,7 @@ static const struct property consumer[] = {
     {"heartbeat.interval.ms", "1000"}, /* a member learns of a rebalance at its next heartbeat */
     {"max.poll.interval.ms", "300000"},
     {"fetch.wait.max.ms", "100"},
-    /* Not 500: in that time a stream can be deleted, made again and filled up to our position, and nobody would know.
-     */
+    /* Not 500: a stream that was made anew is mostly seen while it is away or shorter than our position. */
     {"fetch.error.backoff.ms", "50"},
     {"queued.min.messages", "10000"},
     {"queued.max.messages.kbytes", "16384"},
@@ -44,6 +43,12 @@ static const struct property consumer[] = {
        behind it. A larger batch comes alone, when its partition is the first in the request. */
     {"fetch.message.max.bytes", "131072"},
     {"check.crcs", "true"},
+};
+
+/* On top of them, for single records. */
+static const struct property reader[] = {
+    {"queued.max.messages.kbytes", "2048"},
+    {"fetch.wait.max.ms", "10"}, /* what waits at the end of one partition holds up the next question */
 };
 
 static const struct property producer[] = {
@@ -120,14 +125,17 @@ static enum nm_status set_queue_backoff(rd_kafka_conf_t *conf, struct nm_error *
     return nm_fail(err, NM_CONFIG, "Kafka property fetch.queue.backoff.ms: %s", reason);
 }
 
+/* `without` (NULL: none) is left out. */
 static enum nm_status set_map(rd_kafka_conf_t *conf, const char *option, const struct nm_pairs *map,
-                              struct nm_error *err)
+                              const char *without, struct nm_error *err)
 {
     enum nm_status status = NM_OK;
     for (size_t i = 0; status == NM_OK && i < map->n; i++) {
         for (size_t k = 0; k < sizeof fixed / sizeof *fixed; k++)
             if (strcmp(map->item[i].name, fixed[k].name) == 0)
                 return nm_fail(err, NM_CONFIG, "%s.%s cannot be set: %s", option, fixed[k].name, fixed[k].value);
+        if (without && strcmp(map->item[i].name, without) == 0)
+            continue;
         status = set(conf, map->item[i].name, map->item[i].value, err);
     }
     return status;
@@ -162,7 +170,7 @@ static enum nm_status new_conf(const struct nm_settings *settings, const struct 
     if (status == NM_OK)
         status = set_rows(conf, rows, n_rows, err);
     if (status == NM_OK)
-        status = set_map(conf, "kafka.common", &settings->kafka_common, err);
+        status = set_map(conf, "kafka.common", &settings->kafka_common, NULL, err);
     if (status != NM_OK) {
         rd_kafka_conf_destroy(conf);
         return status;
@@ -198,7 +206,7 @@ enum nm_status nm_kafka_consumer_open(const struct nm_settings *settings, const 
         return status;
     status = set_queue_backoff(conf, err);
     if (status == NM_OK)
-        status = set_map(conf, "kafka.consumer", &settings->kafka_consumer, err);
+        status = set_map(conf, "kafka.consumer", &settings->kafka_consumer, NULL, err);
     /* librdkafka wants some group even for assign() without one; it is never joined, and nothing is committed. */
     if (status == NM_OK)
         status = set(conf, "group.id", group ? group : "newsmill-tool", err);
@@ -221,6 +229,22 @@ enum nm_status nm_kafka_consumer_open(const struct nm_settings *settings, const 
     (void)rd_kafka_poll_set_consumer(rk); /* one queue: messages, rebalances, errors, logs */
     *out = rk;
     return NM_OK;
+}
+
+/* Without a group it talks to no coordinator, and needs no right on one. */
+enum nm_status nm_kafka_reader_open(const struct nm_settings *settings, rd_kafka_t **out, struct nm_error *err)
+{
+    rd_kafka_conf_t *conf = NULL;
+    enum nm_status status = new_conf(settings, NULL, consumer, sizeof consumer / sizeof *consumer, &conf, err);
+    if (status != NM_OK)
+        return status;
+    status = set_map(conf, "kafka.consumer", &settings->kafka_consumer, "group.id", err);
+    if (status == NM_OK)
+        status = set_rows(conf, reader, sizeof reader / sizeof *reader, err);
+    if (status == NM_OK)
+        return open_client(RD_KAFKA_CONSUMER, conf, out, err);
+    rd_kafka_conf_destroy(conf);
+    return status;
 }
 
 /* The consumer's session timeout as this fleet has it, ms. */
@@ -252,7 +276,7 @@ enum nm_status nm_kafka_producer_open(const struct nm_settings *settings, const 
     if (status == NM_OK)
         status = set_number(conf, "message.max.bytes", largest_message(settings), err);
     if (status == NM_OK)
-        status = set_map(conf, "kafka.producer", &settings->kafka_producer, err);
+        status = set_map(conf, "kafka.producer", &settings->kafka_producer, NULL, err);
     if (status != NM_OK) {
         rd_kafka_conf_destroy(conf);
         return status;

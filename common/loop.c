@@ -242,16 +242,12 @@ static enum nm_status get_ready(struct nm_runtime *rt, bool *ready, struct nm_er
 /* Looks at the records below wm before anything is taken. */
 static enum nm_status verify(struct nm_runtime *rt, struct nm_error *err)
 {
-    bool got = true;
-    enum nm_status status = NM_OK;
-    for (int wait_ms = NM_POLL_MS; status == NM_OK && got && rt->verifying; wait_ms = 0) {
-        status = nm_poll_idle(rt, wait_ms, &got, err);
-        if (status == NM_OK && rt->rebalance != NM_REBALANCE_NONE)
-            return NM_OK;
-        if (status == NM_OK)
-            status = nm_resume_verified(rt, err);
-    }
-    return status;
+    bool got;
+    wait_for_something(rt, nm_boottime_ms() + NM_POLL_MS);
+    enum nm_status status = nm_poll_idle(rt, 0, &got, err);
+    if (status != NM_OK || rt->rebalance != NM_REBALANCE_NONE)
+        return status;
+    return nm_resume_verified(rt, err);
 }
 
 static int64_t next_timer_ms(const struct nm_runtime *rt)
@@ -271,6 +267,8 @@ static enum nm_status work(struct nm_runtime *rt, struct nm_error *err)
         status = nm_resume_rebuilt(rt, err);
     if (status == NM_OK && rt->resolved)
         status = nm_sets_advance(rt, err);
+    if (status == NM_OK && rt->resolved)
+        status = nm_witness_advance(rt, err);
     nm_observe_phase(rt, NM_PHASE_POLL);
     if (status == NM_OK && rt->resolved)
         status = nm_fill(rt, &busy, err);

@@ -72,6 +72,8 @@ enum nm_status nm_position_moved(struct nm_partition *part, const struct nm_repl
         memcpy(part->wm_text, value->str, value->len + 1);
         part->has_wm = true;
         part->done = part->wm.next;
+        if (part->anchor.last_crc < 0)
+            part->anchor = part->wm;
     }
     return status;
 }

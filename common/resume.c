@@ -19,8 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define VERIFY_MS 5000  /* the records below wm must be there by then */
-#define BACK_MS   60000 /* read so much before the newest wm: clocks of producers and Redis differ */
+#define BACK_MS 60000 /* read so much before the newest wm: clocks of producers and Redis differ */
 
 static bool is_read_at_times(const struct nm_runtime *rt, const struct nm_partition *part)
 {
@@ -131,7 +130,8 @@ static enum nm_status read_ends(struct nm_runtime *rt, struct nm_error *err)
         struct nm_partition *part = &rt->part[i];
         struct nm_resume_facts *facts = &part->facts;
         nm_observe_beat(rt);
-        status = nm_kafka_ends(rt->consumer, nm_partition_topic(rt, part), part->id, NM_KAFKA_WAIT_MS, &facts->oldest,
+        /* By the witness, which is connected to the leaders then. */
+        status = nm_kafka_ends(rt->witness.rk, nm_partition_topic(rt, part), part->id, NM_KAFKA_WAIT_MS, &facts->oldest,
                                &facts->end, err);
         if (status == NM_OK)
             status = read_fresh(rt, part, facts, err);
@@ -163,6 +163,7 @@ static void begin_at(struct nm_runtime *rt, struct nm_partition *part, const str
     part->make_wm = !facts->has_wm || resume->gap;
     if (part->make_wm)
         part->wm = fresh_wm(resume->start, facts->has_wm ? facts->wm.generation + resume->recreated : 0);
+    part->anchor = part->wm;
     part->event_ms = part->wm.event_ms;
     part->progress_ms = nm_boottime_ms();
     part->behind_until = facts->has_wm ? facts->end : 0;
@@ -233,7 +234,7 @@ static bool reading_first(const struct nm_runtime *rt, int32_t id)
 static void begin_again(struct nm_partition *part, bool held)
 {
     part->done = part->polled = part->facts.oldest;
-    part->wm = fresh_wm(part->done, part->wm.generation);
+    part->wm = part->anchor = fresh_wm(part->done, part->wm.generation);
     part->event_ms = -1;
     part->make_wm = true;
     part->held = held;
@@ -374,65 +375,26 @@ static enum nm_status begin(struct nm_runtime *rt, struct nm_error *err)
     return status == NM_OK ? nm_guard_begin(rt, err) : status;
 }
 
-/* ---- the record below wm ---- */
-
-static bool can_verify(const struct nm_runtime *rt, const struct nm_partition *part)
-{
-    const struct nm_resume_facts *facts = &part->facts;
-    return !is_read_at_times(rt, part) && facts->has_wm && facts->wm.last_crc >= 0 && facts->wm.next > facts->oldest &&
-           facts->wm.next <= facts->end;
-}
-
-static enum nm_status ask_below_wm(struct nm_runtime *rt, struct nm_error *err)
-{
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)rt->n_parts + 1);
-    for (size_t i = 0; i < rt->n_parts; i++) {
-        struct nm_partition *part = &rt->part[i];
-        part->unverified = can_verify(rt, part);
-        if (part->unverified)
-            rd_kafka_topic_partition_list_add(list, nm_partition_topic(rt, part), part->id)->offset =
-                part->facts.wm.next - 1;
-    }
-    rt->verifying = list->cnt > 0;
-    rt->verify_by_ms = nm_boottime_ms() + VERIFY_MS;
-    rd_kafka_resp_err_t code = rt->verifying ? rd_kafka_assign(rt->consumer, list) : RD_KAFKA_RESP_ERR_NO_ERROR;
-    rd_kafka_topic_partition_list_destroy(list);
-    if (code)
-        return nm_fail(err, NM_RETRY, "reading what lies below the watermarks: %s", rd_kafka_err2str(code));
-    rt->resolved = true; /* librdkafka fetches: a drop must end it */
-    return rt->verifying ? NM_OK : begin(rt, err);
-}
-
-enum nm_status nm_resume_verify(struct nm_runtime *rt, const rd_kafka_message_t *message, struct nm_error *err)
-{
-    (void)err;
-    struct nm_partition *part =
-        nm_partition_find(rt, nm_input_find(rt, rd_kafka_topic_name(message->rkt)), message->partition);
-    if (!part || !part->unverified || message->offset < part->facts.wm.next - 1)
-        return NM_OK;
-    const struct nm_watermark *wm = &part->facts.wm;
-    struct nm_watermark found;
-    nm_watermark_note(&found, rd_kafka_message_timestamp(message, NULL), message->payload, message->len);
-    part->unverified = false;
-    /* A later offset: retention or a transaction's marker, which is no sign of anything. */
-    if (message->offset == wm->next - 1)
-        part->facts.recreated = found.last_crc != wm->last_crc || found.last_ms != wm->last_ms;
-    return NM_OK;
-}
+/* ---- whether it is still the same stream ---- */
 
 enum nm_status nm_resume_verified(struct nm_runtime *rt, struct nm_error *err)
 {
-    const struct nm_partition *open = NULL;
-    for (size_t i = 0; i < rt->n_parts; i++)
-        if (rt->part[i].unverified)
-            open = &rt->part[i];
-    if (open && nm_boottime_ms() < rt->verify_by_ms)
-        return NM_OK;
-    if (open)
-        return nm_fail(err, NM_RETRY, "the record below the watermark of %.100s/%d did not come within %d ms",
-                       nm_partition_topic(rt, open), open->id, VERIFY_MS);
+    bool done;
+    enum nm_status status = nm_witness_begun(rt, &done, err);
+    if (status != NM_OK || !done)
+        return status;
     rt->verifying = false;
     return begin(rt, err);
+}
+
+/* A stream that was found to be another one is processed up to the last record that is known to be of the old one. */
+static enum nm_status read_wm_put_back(struct nm_runtime *rt, struct nm_error *err)
+{
+    bool changed = false;
+    enum nm_status status = read_wm(rt, err);
+    if (status == NM_OK)
+        status = nm_witness_put_back(rt, &changed, err);
+    return status == NM_OK && changed ? read_wm(rt, err) : status;
 }
 
 enum nm_status nm_assignment_resolve(struct nm_runtime *rt, struct nm_error *err)
@@ -441,10 +403,13 @@ enum nm_status nm_assignment_resolve(struct nm_runtime *rt, struct nm_error *err
         return fetch_from_positions(rt, err);
     enum nm_status status = read_committed(rt, err);
     if (status == NM_OK) /* after the committed offsets: wm is written first, so only a loss can put it behind them */
-        status = read_wm(rt, err);
+        status = read_wm_put_back(rt, err);
     if (status == NM_OK)
         status = read_ends(rt, err);
-    return status == NM_OK ? ask_below_wm(rt, err) : status;
+    if (status == NM_OK)
+        status = nm_witness_begin(rt, err);
+    rt->verifying = rt->resolved = status == NM_OK;
+    return status == NM_OK ? nm_resume_verified(rt, err) : status;
 }
 
 /* ---- what was read first is read ---- */

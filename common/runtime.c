@@ -208,6 +208,7 @@ static void close_runtime(struct nm_runtime *rt)
         (void)rd_kafka_consumer_close(rt->consumer); /* leaves the group, so that the others go on at once */
         rd_kafka_destroy(rt->consumer);
     }
+    nm_witness_close(rt);
     nm_producer_drop(rt);
     nm_redis_close(rt->redis);
     if (rt->rebalance_list)
@@ -248,6 +249,8 @@ static enum nm_status live(struct nm_runtime *rt, struct nm_error *err)
         status = nm_observe_open(rt, err);
     if (status == NM_OK && rt->worker->init)
         status = rt->worker->init(rt->ctx, &rt->deps, err);
+    if (status == NM_OK)
+        status = nm_witness_open(rt, err);
     if (status == NM_OK)
         status = join_group(rt, err);
     if (status == NM_OK) {

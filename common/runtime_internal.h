@@ -16,6 +16,7 @@
  *   beside.c         turns of what a worker does beside its batches
  *   assignment.c     rebalances: taking partitions and giving them back
  *   resume.c         where each partition is taken up
+ *   witness.c        whether a stream is still the one that was processed
  *   group.c          how far the whole group is
  *   observe.c        what the runtime tells about itself
  *   redis_session.c  what must hold after each connection to Redis
@@ -77,10 +78,12 @@ struct nm_partition {
     bool blocked;       /* an older work that holds some of it is not finished; of one pass over the works */
     bool dirty, moving; /* moving: in the pipeline that is in flight */
     struct nm_watermark next;
-    int64_t event_ms; /* greatest event time that was polled; -1: unknown */
-    /* the record below wm, which must still be what it was */
-    bool unverified;
+    int64_t event_ms;             /* greatest event time that was polled; -1: unknown */
     struct nm_resume_facts facts; /* of the last beginning */
+    /* records that were processed and must still be there */
+    bool asking;                                          /* for the one below asked_below */
+    bool recreated;                                       /* the one below the anchor is another: wm goes back there */
+    struct nm_watermark asked_below, anchor, next_anchor; /* crc -1: none is known */
     /* crash guard: events below are taken one by one */
     int64_t suspect_until;
     struct nm_breaker breaker;
@@ -150,6 +153,15 @@ struct nm_peers {
     int64_t at_ms;  /* next look */
 };
 
+struct nm_witness {
+    rd_kafka_t *rk;
+    rd_kafka_queue_t *queue;               /* of all answers */
+    rd_kafka_topic_t *topic[NM_N_STREAMS]; /* of the inputs  */
+    size_t turn;                           /* partition that is asked for next */
+    int64_t at_ms;                         /* boot time of the next round; 0: not known yet */
+    int64_t by_ms;                         /* when what is asked now must be answered */
+};
+
 enum nm_rebalance { NM_REBALANCE_NONE, NM_REBALANCE_ASSIGN, NM_REBALANCE_REVOKE };
 
 struct nm_runtime {
@@ -171,7 +183,7 @@ struct nm_runtime {
 
     struct nm_partition *part;
     size_t n_parts;
-    int64_t verify_by_ms;
+    struct nm_witness witness;
     struct nm_peers peers;
     rd_kafka_topic_partition_list_t *rebalance_list;
 
@@ -326,13 +338,24 @@ const char *nm_partition_topic(const struct nm_runtime *rt, const struct nm_part
 /* resume.c */
 /* Reads wm and the committed offsets, decides where to begin, and makes librdkafka fetch from there. */
 NM_MUST_USE enum nm_status nm_assignment_resolve(struct nm_runtime *rt, struct nm_error *err);
-/* While the records below wm are looked at: takes such a message. */
-NM_MUST_USE enum nm_status nm_resume_verify(struct nm_runtime *rt, const rd_kafka_message_t *message,
-                                            struct nm_error *err);
-/* Ends the look when it is over. */
+/* Goes on when it is known whether the streams are still the same. */
 NM_MUST_USE enum nm_status nm_resume_verified(struct nm_runtime *rt, struct nm_error *err);
 /* Ends a rebuild when what it reads first is finished. */
 NM_MUST_USE enum nm_status nm_resume_rebuilt(struct nm_runtime *rt, struct nm_error *err);
+
+/* witness.c */
+NM_MUST_USE enum nm_status nm_witness_open(struct nm_runtime *rt, struct nm_error *err);
+void nm_witness_close(struct nm_runtime *rt); /* before the partitions are forgotten */
+/* Asks for the record below wm of each partition. */
+NM_MUST_USE enum nm_status nm_witness_begin(struct nm_runtime *rt, struct nm_error *err);
+/* *done: every answer is in the facts. NM_RETRY: too late. */
+NM_MUST_USE enum nm_status nm_witness_begun(struct nm_runtime *rt, bool *done, struct nm_error *err);
+/* Looks at the anchors now and then. NM_RETRY: a stream is another one; nm_witness_put_back() must follow. */
+NM_MUST_USE enum nm_status nm_witness_advance(struct nm_runtime *rt, struct nm_error *err);
+/* Before the beginning that follows: puts wm of such streams back to the anchor, so that this beginning, or that of
+ * whoever comes next, finds the other record below it. *changed: wm must be read again. */
+NM_MUST_USE enum nm_status nm_witness_put_back(struct nm_runtime *rt, bool *changed, struct nm_error *err);
+void nm_witness_drop(struct nm_runtime *rt); /* asks for nothing any more */
 
 /* group.c */
 NM_MUST_USE enum nm_status nm_group_begin(struct nm_runtime *rt, struct nm_error *err);

@@ -129,6 +129,63 @@ def test_stream_recreated_under_a_working_worker_that_may_go_on(one, workers):
     stop(worker)
 
 
+def recreate_unseen(ns, worker, events):
+    """Deleted, made again and filled beyond the position while the worker stands still for less than its session."""
+    assert worker.pause()
+    ns.recreate("raw")
+    ns.produce("raw", events)
+    worker.resume()
+
+
+def until_all(ns, wanted):
+    """What was read before the worker noticed comes a second time."""
+    until(lambda: sorted(set(numbers(ns))) == wanted, 20, lambda: f"all of it, not {numbers(ns)}")
+
+
+def test_stream_recreated_behind_a_workers_back_that_may_go_on(one, workers):
+    worker = workers.start("normalize", one.config, "--set", "runtime.onGap=oldest")
+    one.produce("raw", [event(i) for i in range(10)])
+    one.wait_done("normalize", "raw")
+    recreate_unseen(one, worker, [event(i) for i in range(100, 150)])
+    wait_log(worker, "stream.gap", timeout_s=40)
+    until_all(one, [*range(10), *range(100, 150)])
+    stop(worker)
+
+
+def test_stream_recreated_behind_a_workers_back_stops_it_again_and_again(one, workers):
+    """It went on in the new stream before it noticed, but no start takes that for a position."""
+    worker = workers.start("normalize", one.config)
+    one.produce("raw", [event(i) for i in range(10)])
+    one.wait_done("normalize", "raw")
+    recreate_unseen(one, worker, [event(i) for i in range(100, 150)])
+    said = ("recreated", one.topic["raw"] + "/0", "offset 9 ", "runtime.onGap")
+    refused(worker, *said, timeout_s=40)
+    assert numbers(one) == [*range(10), *range(110, 150)], "it did not go on, so this test shows nothing"
+    refused(workers.start("normalize", one.config), *said)
+    worker = workers.start("normalize", one.config, "--set", "runtime.onGap=oldest")
+    until_all(one, [*range(10), *range(100, 150)])
+    stop(worker)
+
+
+def test_busy_stream_is_looked_at_behind_the_position(one, workers):
+    """While it works through the new stream; what lies below wm is of the new one then."""
+    worker = workers.start("normalize", one.config, "--set", "runtime.onGap=oldest")
+    one.produce("raw", [event(i) for i in range(10)])
+    one.wait_done("normalize", "raw")
+    recreate_unseen(one, worker, [event(i) for i in range(100, 150)])
+    sent = []
+
+    def noticed():
+        sent.append(1000 + len(sent))
+        one.produce("raw", [event(sent[-1])])
+        return log_lines(worker, "stream.gap")
+
+    until(noticed, 40, "the recreated stream is noticed")
+    assert len(sent) > 3, "it noticed before it was busy"
+    until_all(one, [*range(10), *range(100, 150), *sent])
+    stop(worker)
+
+
 def test_retention_overtakes_a_worker_that_stands_still(one, workers):
     worker = workers.start("normalize", one.config)
     one.produce("raw", [event(i) for i in range(10)])
