@@ -102,7 +102,7 @@ static enum nm_status take_assignment(struct nm_runtime *rt, struct nm_error *er
             continue; /* a member with another option file subscribed to it */
         part[n].input = input;
         part[n].id = list->elems[i].partition;
-        part[n].rebuild_until = -1;
+        part[n].rebuild_until = part[n].end = -1;
         part[n].progress_ms = nm_boottime_ms();
         name_keys(rt, &part[n], list->elems[i].topic);
         n++;

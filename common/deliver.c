@@ -145,9 +145,11 @@ static enum nm_status advance_process(struct nm_runtime *rt, struct nm_work *wor
     enum nm_status status = run_steps(rt, work, rt->worker->process, &over, err);
     if (status == NM_OK && over)
         status = check_verdicts(rt, work, err);
-    if (status == NM_OK && over)
-        work->stage = NM_STAGE_JUDGE;
-    return status;
+    if (status != NM_OK || !over)
+        return status;
+    nm_reject_oversized(rt, &work->batch); /* before the breaker judges: a limit set too low is a bad deploy, too */
+    work->stage = NM_STAGE_JUDGE;
+    return NM_OK;
 }
 
 /* Its turn comes when all older works are judged, then when they are sent. */

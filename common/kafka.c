@@ -47,8 +47,9 @@ static const struct property consumer[] = {
 
 /* On top of them, for single records. */
 static const struct property reader[] = {
-    {"queued.max.messages.kbytes", "2048"},
-    {"fetch.wait.max.ms", "10"}, /* what waits at the end of one partition holds up the next question */
+    {"queued.max.messages.kbytes", "4096"},
+    {"fetch.message.max.bytes", "16384"}, /* or one batch, of which one record is wanted */
+    {"fetch.wait.max.ms", "10"},          /* what waits at the end of one partition holds up the next question */
 };
 
 static const struct property producer[] = {

@@ -309,6 +309,8 @@ static enum nm_status stop(struct nm_runtime *rt, struct nm_error *err)
     }
     if (status == NM_RETRY) { /* read again at the next start */
         nm_log(NM_WARN, "stop.undrained", "%s", why.msg);
+        rt->undrained = true;
+        nm_look_at_sent(rt);
         return nm_commit(rt, true, err);
     }
     if (err)

@@ -9,7 +9,7 @@
 #include <time.h>
 
 #define REPORT_MS   250
-#define METADATA_MS 100 /* longest look whether a cluster that was away is back */
+#define METADATA_MS 100 /* longest look whether a cluster that was away is back, or where a partition ends */
 
 enum nm_status nm_observe_open(struct nm_runtime *rt, struct nm_error *err)
 {
@@ -131,19 +131,20 @@ static void count_in_flight(const struct nm_runtime *rt, size_t part, struct nm_
 static void report_partition(struct nm_runtime *rt, size_t i, bool all_well, struct nm_partition_report *out)
 {
     struct nm_partition *part = &rt->part[i];
-    int64_t low = -1, high = -1, next_ms = part->wm.last_ms; /* nearly that of the next one */
+    int64_t now_ms = nm_wall_clock.now_ms(nm_wall_clock.self), boot_ms = nm_boottime_ms();
     *out = (struct nm_partition_report){.stream = nm_stream_word(rt->worker->inputs[part->input].stream),
                                         .partition = part->id,
                                         .next = part->done,
                                         .committed = part->committed,
-                                        .end = -1,
+                                        .end = part->end,
                                         .paused = part->paused,
                                         .lag_ms = -1};
-    if (!rd_kafka_get_watermark_offsets(rt->consumer, nm_partition_topic(rt, part), part->id, &low, &high) && high >= 0)
-        out->end = high;
-    count_in_flight(rt, i, out, &next_ms);
-    int64_t now_ms = nm_wall_clock.now_ms(nm_wall_clock.self), boot_ms = nm_boottime_ms();
     bool lag = out->end > out->next;
+    if (out->end >= 0 && !lag)
+        part->caught_up_ms = now_ms;
+    /* Nearly the time of the next one: that of the last one, but what waits came after it was caught up with. */
+    int64_t next_ms = part->wm.last_ms > part->caught_up_ms ? part->wm.last_ms : part->caught_up_ms;
+    count_in_flight(rt, i, out, &next_ms);
     if (out->end >= 0 && !lag)
         out->lag_ms = 0;
     else if (lag && next_ms > 0)
@@ -181,6 +182,31 @@ static void set_gauges(struct nm_runtime *rt)
     nm_series_set(rm->paused_partitions, (double)n_paused);
 }
 
+/* Where a partition ends: as its fetches told; while it is not fetched (paused, or a dependency is away) one partition
+ * is asked for at a time, so that lag grows before the eyes of whoever watches it. */
+static void look_for_ends(struct nm_runtime *rt)
+{
+    struct nm_observer *ob = &rt->observer;
+    bool asked = !rt->member || rt->kafka_down;
+    for (size_t k = 0; k < rt->n_parts; k++) {
+        size_t i = (ob->end_turn + k) % rt->n_parts;
+        struct nm_partition *part = &rt->part[i];
+        int64_t low = -1, high = -1;
+        bool told = rt->resolved && !rt->verifying && part->fetched && !part->paused;
+        if (told &&
+            !rd_kafka_get_watermark_offsets(rt->consumer, nm_partition_topic(rt, part), part->id, &low, &high) &&
+            high >= 0)
+            part->end = high;
+        if (told || asked || !part->has_wm)
+            continue;
+        if (nm_kafka_ends(rt->witness.rk, nm_partition_topic(rt, part), part->id, METADATA_MS, &low, &high, NULL) ==
+            NM_OK)
+            part->end = high;
+        ob->end_turn = i + 1;
+        asked = true;
+    }
+}
+
 static bool make_report(struct nm_runtime *rt, struct nm_report *out)
 {
     struct nm_observer *ob = &rt->observer;
@@ -196,6 +222,7 @@ static bool make_report(struct nm_runtime *rt, struct nm_report *out)
                               .redis_connects = rt->redis_connects,
                               .partition = rows};
     bool all_well = out->joined && out->redis_ok && out->kafka_ok;
+    look_for_ends(rt);
     for (size_t i = 0; i < rt->n_parts; i++)
         if (rt->worker->inputs[rt->part[i].input].when == NM_ALWAYS || rt->part[i].fetched)
             report_partition(rt, i, all_well, &rows[out->n_partitions++]);

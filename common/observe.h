@@ -22,6 +22,7 @@ struct nm_observer {
     struct nm_buf json;
     bool waiting, announced_ready;
     int64_t announced_ms;
+    size_t end_turn; /* partition whose end is asked for next */
 };
 
 #endif

@@ -72,8 +72,8 @@ enum nm_status nm_position_moved(struct nm_partition *part, const struct nm_repl
         memcpy(part->wm_text, value->str, value->len + 1);
         part->has_wm = true;
         part->done = part->wm.next;
-        if (part->anchor.last_crc < 0)
-            part->anchor = part->wm;
+        if (part->anchor.crc < 0)
+            part->anchor = nm_watermark_last(&part->wm);
     }
     return status;
 }
@@ -128,6 +128,7 @@ static enum nm_status ask_wm(struct nm_runtime *rt, struct nm_error *err)
         struct nm_partition *part = &rt->part[i];
         part->moving = part->dirty;
         part->dirty = false;
+        part->next.anchor = part->anchor;
         if (part->moving)
             nm_watermark_append(&rt->wm_pipe, part->key, part->wm_text, &part->next);
     }
@@ -306,7 +307,7 @@ enum nm_status nm_commit_beginning(struct nm_runtime *rt, struct nm_error *err)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)rt->n_parts + 1);
     for (size_t i = 0; i < rt->n_parts; i++)
-        if ((rt->part[i].rolled_back || rt->part[i].lost) && !rt->part[i].held)
+        if ((rt->part[i].rolled_back || rt->part[i].lost || rt->part[i].gap) && !rt->part[i].held)
             add_commit(rt, list, &rt->part[i]);
     rd_kafka_resp_err_t code = list->cnt ? rd_kafka_commit(rt->consumer, list, 0) : RD_KAFKA_RESP_ERR_NO_ERROR;
     rd_kafka_topic_partition_list_destroy(list);

@@ -130,7 +130,7 @@ static rd_kafka_headers_t *output_headers(const struct nm_runtime *rt, const str
 }
 
 /* What cannot be sent is the item's fault after all: its output is taken back, and the item becomes a dead letter. */
-static void reject_oversized(struct nm_runtime *rt, struct nm_batch *batch)
+void nm_reject_oversized(struct nm_runtime *rt, struct nm_batch *batch)
 {
     for (size_t i = 0; i < batch->n_outputs; i++) {
         struct nm_output *output = &batch->output[i];
@@ -179,7 +179,6 @@ static enum nm_status produce_one(struct nm_runtime *rt, struct nm_work *work, c
             RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(work), RD_KAFKA_V_END);
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
             work->outstanding++;
-            nm_series_add(rt->observer.rm.messages_out[output->stream], 1);
             return NM_OK;
         }
         if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) { /* ends: every message is delivered or fails in time */
@@ -198,7 +197,6 @@ static enum nm_status produce_one(struct nm_runtime *rt, struct nm_work *work, c
 
 enum nm_status nm_produce(struct nm_runtime *rt, struct nm_work *work, struct nm_error *err)
 {
-    reject_oversized(rt, &work->batch);
     enum nm_status status = add_dead_letters(rt, &work->batch, err);
     if (status == NM_OK && work->batch.oom)
         status = nm_fail(err, NM_FATAL, "out of memory for a batch's outputs");
@@ -217,6 +215,17 @@ enum nm_status nm_produce(struct nm_runtime *rt, struct nm_work *work, struct nm
     return status;
 }
 
+static void count_delivered(struct nm_runtime *rt, const struct nm_batch *batch)
+{
+    double n[NM_N_STREAMS] = {0};
+    for (size_t i = 0; i < batch->n_outputs; i++)
+        if (!batch->output[i].taken_back)
+            n[batch->output[i].stream] += 1;
+    for (size_t stream = 0; stream < NM_N_STREAMS; stream++)
+        if (n[stream] > 0)
+            nm_series_add(rt->observer.rm.messages_out[stream], n[stream]);
+}
+
 enum nm_status nm_reports_look(struct nm_runtime *rt, struct nm_work *work, bool *all, struct nm_error *err)
 {
     int64_t limit_ms = nm_kafka_delivery_timeout_ms(&rt->settings) + 5000;
@@ -227,8 +236,10 @@ enum nm_status nm_reports_look(struct nm_runtime *rt, struct nm_work *work, bool
         return NM_OK;
     }
     NM_FAULT(NM_POINT_REPORTED);
-    if (work->n_failed == 0)
+    if (work->n_failed == 0) {
+        count_delivered(rt, &work->batch);
         return NM_OK;
+    }
     enum nm_status status = nm_kafka_is_config_error(work->first_failure) ? NM_CONFIG : NM_RETRY;
     if (work->first_failure == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
         status = NM_FATAL;

@@ -1,7 +1,7 @@
 /* resume.c - where each partition is taken up.
  *
  * Every beginning (an assignment, a lost Redis connection, a failed delivery) takes the same road: fetch nothing, read
- * the committed offsets, then wm; look whether the record below wm is still the one that was processed; decide
+ * the committed offsets, then wm; look whether the stream is still the one that was processed (witness.c); decide
  * (watermark.c); rd_kafka_assign() with explicit offsets. That is also how one seeks: the seek calls of
  * librdkafka 2.0.2 have bugs, and assign() throws away what was fetched before.
  *
@@ -148,7 +148,8 @@ static enum nm_status read_ends(struct nm_runtime *rt, struct nm_error *err)
 
 static struct nm_watermark fresh_wm(int64_t next, int64_t generation)
 {
-    return (struct nm_watermark){.next = next, .event_ms = -1, .last_ms = -1, .last_crc = -1, .generation = generation};
+    return (struct nm_watermark){
+        .next = next, .event_ms = -1, .last_ms = -1, .last_crc = -1, .generation = generation, .anchor = NM_NO_MARK};
 }
 
 static void begin_at(struct nm_runtime *rt, struct nm_partition *part, const struct nm_resume *resume)
@@ -163,13 +164,15 @@ static void begin_at(struct nm_runtime *rt, struct nm_partition *part, const str
     part->make_wm = !facts->has_wm || resume->gap;
     if (part->make_wm)
         part->wm = fresh_wm(resume->start, facts->has_wm ? facts->wm.generation + resume->recreated : 0);
-    part->anchor = part->wm;
+    if (part->make_wm)
+        part->anchor = NM_NO_MARK;
     part->event_ms = part->wm.event_ms;
     part->progress_ms = nm_boottime_ms();
     part->behind_until = facts->has_wm ? facts->end : 0;
     part->lost = resume->state_lost;
     part->held = false;
     part->rolled_back = resume->rolled_back;
+    part->gap = resume->gap;
     if (!part->rebuilt && part->resend_until < resume->resend_until)
         part->resend_until = resume->resend_until;
     if (resume->state_lost || (resume->rolled_back && !part->rebuilt))
@@ -234,7 +237,8 @@ static bool reading_first(const struct nm_runtime *rt, int32_t id)
 static void begin_again(struct nm_partition *part, bool held)
 {
     part->done = part->polled = part->facts.oldest;
-    part->wm = part->anchor = fresh_wm(part->done, part->wm.generation);
+    part->wm = fresh_wm(part->done, part->wm.generation);
+    part->anchor = NM_NO_MARK;
     part->event_ms = -1;
     part->make_wm = true;
     part->held = held;
@@ -387,23 +391,13 @@ enum nm_status nm_resume_verified(struct nm_runtime *rt, struct nm_error *err)
     return begin(rt, err);
 }
 
-/* A stream that was found to be another one is processed up to the last record that is known to be of the old one. */
-static enum nm_status read_wm_put_back(struct nm_runtime *rt, struct nm_error *err)
-{
-    bool changed = false;
-    enum nm_status status = read_wm(rt, err);
-    if (status == NM_OK)
-        status = nm_witness_put_back(rt, &changed, err);
-    return status == NM_OK && changed ? read_wm(rt, err) : status;
-}
-
 enum nm_status nm_assignment_resolve(struct nm_runtime *rt, struct nm_error *err)
 {
     if (rt->n_parts == 0)
         return fetch_from_positions(rt, err);
     enum nm_status status = read_committed(rt, err);
     if (status == NM_OK) /* after the committed offsets: wm is written first, so only a loss can put it behind them */
-        status = read_wm_put_back(rt, err);
+        status = read_wm(rt, err);
     if (status == NM_OK)
         status = read_ends(rt, err);
     if (status == NM_OK)

@@ -279,7 +279,9 @@ static int run(struct nm_runtime *rt)
     struct nm_error err = {0};
     enum nm_status status = live(rt, &err);
     if (status == NM_OK)
-        nm_log(NM_INFO, "stop", "drained; offsets are committed");
+        nm_log(NM_INFO, "stop",
+               rt->undrained ? "not drained: whoever comes next reads the rest again; offsets are committed"
+                             : "drained; offsets are committed");
     else
         nm_log(NM_ERROR, "stop", "%s; nothing of the last batch is acknowledged", err.msg);
     nm_log_flush();

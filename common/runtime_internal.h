@@ -61,6 +61,8 @@ struct nm_partition {
     int64_t committed;              /* Kafka's, as far as it answered                 */
     int64_t asked;                  /* the last commit that was sent                  */
     int64_t resend_until;           /* offsets below: no mark suppresses an output    */
+    int64_t end;                    /* of the stream, as far as known; -1             */
+    int64_t caught_up_ms;           /* wall clock when it was last seen without lag; 0: never */
     int64_t behind_until;           /* end when it was taken up; 0 in a new group     */
     int64_t progress_ms, seen_done; /* boot time of the last progress, or when there was nothing to do; where it was */
     int64_t rebuild_until;          /* of an input that is read at times only: its end; -1: not read now */
@@ -68,6 +70,7 @@ struct nm_partition {
     bool held;                      /* not fetched until what is read first is read   */
     bool make_wm;                   /* write wm before anything is taken              */
     bool rolled_back;               /* Redis had lost writes at the last beginning    */
+    bool gap;                       /* the offsets committed so far mean nothing any more */
     bool rebuilt;                   /* what is read again was put back from records: marks hold */
     bool fetched, paused;
     bool ahead; /* in a replay: waits for slower partitions of the group */
@@ -80,10 +83,9 @@ struct nm_partition {
     struct nm_watermark next;
     int64_t event_ms;             /* greatest event time that was polled; -1: unknown */
     struct nm_resume_facts facts; /* of the last beginning */
-    /* records that were processed and must still be there */
-    bool asking;                                          /* for the one below asked_below */
-    bool recreated;                                       /* the one below the anchor is another: wm goes back there */
-    struct nm_watermark asked_below, anchor, next_anchor; /* crc -1: none is known */
+    /* records that were processed and must still be there (witness.c) */
+    bool asked_for; /* `wanted` is being read */
+    struct nm_mark wanted, anchor, next_anchor;
     /* crash guard: events below are taken one by one */
     int64_t suspect_until;
     struct nm_breaker breaker;
@@ -223,6 +225,7 @@ struct nm_runtime {
     bool set_waiting, set_more;
     bool beside_waiting; /* beside_pipe[beside_asked] is in flight, or its replies were not given yet */
     bool draining;
+    bool undrained;  /* at the end: something in flight was left to whoever comes next */
     bool kafka_down; /* the client said that no broker answers */
 };
 
@@ -346,15 +349,12 @@ NM_MUST_USE enum nm_status nm_resume_rebuilt(struct nm_runtime *rt, struct nm_er
 /* witness.c */
 NM_MUST_USE enum nm_status nm_witness_open(struct nm_runtime *rt, struct nm_error *err);
 void nm_witness_close(struct nm_runtime *rt); /* before the partitions are forgotten */
-/* Asks for the record below wm of each partition. */
+/* Asks for a record of each partition that must still be there: its anchor, or else the one below wm. */
 NM_MUST_USE enum nm_status nm_witness_begin(struct nm_runtime *rt, struct nm_error *err);
 /* *done: every answer is in the facts. NM_RETRY: too late. */
 NM_MUST_USE enum nm_status nm_witness_begun(struct nm_runtime *rt, bool *done, struct nm_error *err);
-/* Looks at the anchors now and then. NM_RETRY: a stream is another one; nm_witness_put_back() must follow. */
+/* Looks at the anchors now and then. NM_RETRY: a stream is another one; the beginning that follows finds it, too. */
 NM_MUST_USE enum nm_status nm_witness_advance(struct nm_runtime *rt, struct nm_error *err);
-/* Before the beginning that follows: puts wm of such streams back to the anchor, so that this beginning, or that of
- * whoever comes next, finds the other record below it. *changed: wm must be read again. */
-NM_MUST_USE enum nm_status nm_witness_put_back(struct nm_runtime *rt, bool *changed, struct nm_error *err);
 void nm_witness_drop(struct nm_runtime *rt); /* asks for nothing any more */
 
 /* group.c */
@@ -395,6 +395,8 @@ bool nm_header_number(rd_kafka_headers_t *headers, const char *name, int64_t val
 void nm_on_report(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque);
 NM_MUST_USE enum nm_status nm_producer_start(struct nm_runtime *rt, struct nm_error *err);
 void nm_producer_drop(struct nm_runtime *rt); /* with everything that it still had to send */
+/* Outputs that no broker would take are taken back, and their items become dead letters. */
+void nm_reject_oversized(struct nm_runtime *rt, struct nm_batch *batch);
 NM_MUST_USE enum nm_status nm_produce(struct nm_runtime *rt, struct nm_work *work, struct nm_error *err);
 /* NM_OK with *all: every report came and is good. */
 NM_MUST_USE enum nm_status nm_reports_look(struct nm_runtime *rt, struct nm_work *work, bool *all,

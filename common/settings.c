@@ -132,7 +132,7 @@ const struct nm_option nm_common_options[] = {
     {"redis.commandTimeoutMs", NM_OPT_INT, FIELD(redis.command_timeout_ms), "2000", 10, 60000, NULL, NULL,
      "How long a Redis command may take before the batch is tried again."},
     {"redis.allowUnsafe", NM_OPT_BOOL, FIELD(redis.allow_unsafe), "false", 0, 0, NULL, NULL,
-     "Start although Redis may evict keys or forget its data after a crash; for trials only."},
+     "Start although Redis may evict keys, or frees large expired ones while everybody waits; for trials only."},
 
     {"admin.listen", NM_OPT_STR, FIELD(admin.listen), "127.0.0.1:0", 0, 300, NULL, check_listen,
      "Where the pages /livez /readyz /metrics /status are; port 0: a free one, shown by `newsmill ps`; empty: nowhere."},

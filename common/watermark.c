@@ -14,7 +14,8 @@ struct nm_script nm_wm_script = {
               "local t = redis.call('TIME')\n"
               "local us = t[1] .. string.format('%06d', tonumber(t[2]))\n"
               "local value = table.concat({ARGV[2], us, ARGV[3], ARGV[4], ARGV[5]}, ' ')\n"
-              "if ARGV[6] ~= '0' then value = value .. ' ' .. ARGV[6] end\n"
+              "if ARGV[6] ~= '0' or ARGV[7] ~= '' then value = value .. ' ' .. ARGV[6] end\n"
+              "if ARGV[7] ~= '' then value = value .. ' ' .. ARGV[7] end\n"
               "redis.call('SET', KEYS[1], value)\n"
               "return {1, value}\n",
 };
@@ -49,13 +50,19 @@ static bool field(const char **text, int base, int64_t *out)
     return true;
 }
 
+static bool anchor(const char **text, struct nm_mark *out)
+{
+    return field(text, 10, &out->next) && field(text, 10, &out->ms) && field(text, 16, &out->crc) && out->next > 0 &&
+           out->crc >= 0;
+}
+
 enum nm_status nm_watermark_parse(const char *text, struct nm_watermark *out, struct nm_error *err)
 {
-    struct nm_watermark wm = {.next = 0};
+    struct nm_watermark wm = {.next = 0, .anchor = NM_NO_MARK};
     const char *at = text;
     if (!field(&at, 10, &wm.next) || !field(&at, 10, &wm.redis_us) || !field(&at, 10, &wm.event_ms) ||
         !field(&at, 10, &wm.last_ms) || !field(&at, 16, &wm.last_crc) || (*at && !field(&at, 10, &wm.generation)) ||
-        *at || wm.next < 0 || wm.generation < 0)
+        (*at && !anchor(&at, &wm.anchor)) || *at || wm.next < 0 || wm.generation < 0)
         return nm_fail(err, NM_FATAL, "a watermark in Redis reads '%.80s', which newsmill did not write", text);
     *out = wm;
     return NM_OK;
@@ -77,7 +84,13 @@ static void add_known(struct nm_pipe *pipe, const char *format, int64_t value)
 
 void nm_watermark_append(struct nm_pipe *pipe, const char *key, const char *from, const struct nm_watermark *to)
 {
-    (void)nm_pipe_script(pipe, &nm_wm_script, 1, 6);
+    char rest[64] = "";
+    if (to->anchor.crc >= 0 && to->anchor.ms >= 0)
+        (void)snprintf(rest, sizeof rest, "%" PRId64 " %" PRId64 " %08" PRIx64, to->anchor.next, to->anchor.ms,
+                       to->anchor.crc);
+    else if (to->anchor.crc >= 0)
+        (void)snprintf(rest, sizeof rest, "%" PRId64 " - %08" PRIx64, to->anchor.next, to->anchor.crc);
+    (void)nm_pipe_script(pipe, &nm_wm_script, 1, 7);
     nm_pipe_str(pipe, key);
     nm_pipe_str(pipe, from);
     nm_pipe_int(pipe, to->next);
@@ -85,6 +98,7 @@ void nm_watermark_append(struct nm_pipe *pipe, const char *key, const char *from
     add_known(pipe, "%" PRId64, to->last_ms);
     add_known(pipe, "%08" PRIx64, to->last_crc);
     nm_pipe_int(pipe, to->generation);
+    nm_pipe_str(pipe, rest);
 }
 
 void nm_commit_note(int64_t redis_us, int64_t resend_until, char out[NM_COMMIT_NOTE_BYTES])
@@ -175,7 +189,7 @@ enum nm_status nm_resume_decide(const char *what, const struct nm_resume_facts *
         (void)snprintf(why, sizeof why,
                        "has another record at offset %" PRId64 " than the one that was processed: the stream was "
                        "recreated",
-                       facts->wm.next - 1);
+                       facts->recreated_at);
         return decide_gap(what, why, true, facts, out, err);
     }
     struct nm_resume resume = {.start = facts->fresh};

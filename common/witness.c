@@ -2,13 +2,14 @@
  *
  * A stream may be deleted, made again and filled beyond our position between two fetches, or while this process stands
  * still. The consumer then goes on at its offset, in another stream, and nothing of Kafka's protocol that librdkafka
- * 2.0.2 shows (it knows no topic ids) tells of it. So a record that was processed is read again: at each beginning the
- * one below wm, and while working, every few seconds, an older one, the partition's anchor. The next anchor is the
- * record that was below wm when the question for the present one was asked: an anchor that is still there proves that
- * everything processed before was of the same stream.
+ * 2.0.2 shows (it knows no topic ids) tells of it. So a record that was processed is read again, at each beginning and
+ * every few seconds while working: the anchor. The next anchor is the record that was below wm when the question for
+ * the present one was asked: an anchor that is still there proves that everything processed before was of the same
+ * stream. wm carries it, so whoever comes next asks for the same record, however far wm went in the other stream.
  *
- * A client of its own reads, so that the group's consumer is not moved: it joins no group, and is asked for one
- * partition at a time while working. A record that is gone (retention, compaction) is no sign of anything. */
+ * A client of its own reads, so that the group's consumer is not moved: it joins no group, and while working it is
+ * asked for one partition at a time. A record that is gone (retention, compaction, a transaction that was aborted) is
+ * no sign of anything: then the next anchor is taken as it is, and a beginning asks for the record below wm. */
 #include "newsmill/log.h"
 #include "runtime_internal.h"
 
@@ -57,34 +58,35 @@ static rd_kafka_topic_t *topic_of(const struct nm_runtime *rt, const struct nm_p
     return rt->witness.topic[rt->worker->inputs[part->input].stream];
 }
 
-/* Asks for the record below *below. */
-static enum nm_status ask(struct nm_runtime *rt, struct nm_partition *part, const struct nm_watermark *below,
+static enum nm_status ask(struct nm_runtime *rt, struct nm_partition *part, const struct nm_mark *mark,
                           struct nm_error *err)
 {
-    part->asked_below = *below;
-    if (rd_kafka_consume_start_queue(topic_of(rt, part), part->id, below->next - 1, rt->witness.queue))
-        return nm_fail(err, NM_RETRY, "reading what lies below the watermark of %.100s/%" PRId32 ": %s",
+    part->wanted = *mark;
+    if (rd_kafka_consume_start_queue(topic_of(rt, part), part->id, mark->next - 1, rt->witness.queue))
+        return nm_fail(err, NM_RETRY, "reading offset %" PRId64 " of %.100s/%" PRId32 " again: %s", mark->next - 1,
                        nm_partition_topic(rt, part), part->id, rd_kafka_err2str(rd_kafka_last_error()));
-    part->asking = true;
+    part->asked_for = true;
+    rt->witness.by_ms = nm_boottime_ms() + ANSWER_MS;
     return NM_OK;
 }
 
+/* Waits for librdkafka's main thread, never for a broker. */
 static void stop_asking(const struct nm_runtime *rt, struct nm_partition *part)
 {
-    if (part->asking)
+    if (part->asked_for)
         (void)rd_kafka_consume_stop(topic_of(rt, part), part->id);
-    part->asking = false;
+    part->asked_for = false;
 }
 
-static enum answer judge(const struct nm_watermark *below, const rd_kafka_message_t *message)
+static enum answer judge(const struct nm_mark *mark, const rd_kafka_message_t *message)
 {
     if (message->err)
         return message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ? ANSWER_GONE : ANSWER_NONE;
-    if (message->offset != below->next - 1) /* a later one: retention, compaction, or a transaction's marker */
-        return message->offset < below->next ? ANSWER_NONE : ANSWER_GONE;
+    if (message->offset != mark->next - 1)
+        return message->offset < mark->next ? ANSWER_NONE : ANSWER_GONE;
     struct nm_watermark found;
     nm_watermark_note(&found, rd_kafka_message_timestamp(message, NULL), message->payload, message->len);
-    return found.last_crc == below->last_crc && found.last_ms == below->last_ms ? ANSWER_SAME : ANSWER_OTHER;
+    return found.last_crc == mark->crc && found.last_ms == mark->ms ? ANSWER_SAME : ANSWER_OTHER;
 }
 
 /* The next partition that has its answer, which ends its question; NULL: none has. */
@@ -95,7 +97,7 @@ static struct nm_partition *answered(struct nm_runtime *rt, enum answer *out)
         struct nm_partition *part = NULL;
         if (message->rkt)
             part = nm_partition_find(rt, nm_input_find(rt, rd_kafka_topic_name(message->rkt)), message->partition);
-        enum answer answer = part && part->asking ? judge(&part->asked_below, message) : ANSWER_NONE;
+        enum answer answer = part && part->asked_for ? judge(&part->wanted, message) : ANSWER_NONE;
         rd_kafka_message_destroy(message);
         if (answer == ANSWER_NONE)
             continue;
@@ -106,10 +108,10 @@ static struct nm_partition *answered(struct nm_runtime *rt, enum answer *out)
     return NULL;
 }
 
-static struct nm_partition *asking(const struct nm_runtime *rt)
+static struct nm_partition *open_question(const struct nm_runtime *rt)
 {
     for (size_t i = 0; i < rt->n_parts; i++)
-        if (rt->part[i].asking)
+        if (rt->part[i].asked_for)
             return &rt->part[i];
     return NULL;
 }
@@ -123,50 +125,71 @@ void nm_witness_drop(struct nm_runtime *rt)
 
 /* ---- at a beginning ---- */
 
-static bool has_record_below(const struct nm_runtime *rt, const struct nm_partition *part)
+static bool has_position(const struct nm_runtime *rt, const struct nm_partition *part)
 {
-    const struct nm_resume_facts *facts = &part->facts;
-    return rt->worker->inputs[part->input].when == NM_ALWAYS && facts->has_wm && facts->wm.last_crc >= 0 &&
-           facts->wm.next > facts->oldest && facts->wm.next <= facts->end;
+    return rt->worker->inputs[part->input].when == NM_ALWAYS;
+}
+
+static bool may_be_there(const struct nm_resume_facts *facts, const struct nm_mark *mark)
+{
+    return mark->crc >= 0 && mark->next > facts->oldest && mark->next <= facts->end;
 }
 
 enum nm_status nm_witness_begin(struct nm_runtime *rt, struct nm_error *err)
 {
     enum nm_status status = NM_OK;
-    for (size_t i = 0; status == NM_OK && i < rt->n_parts; i++)
-        if (has_record_below(rt, &rt->part[i]))
-            status = ask(rt, &rt->part[i], &rt->part[i].facts.wm, err);
-    rt->witness.by_ms = nm_boottime_ms() + ANSWER_MS;
+    for (size_t i = 0; status == NM_OK && i < rt->n_parts; i++) {
+        struct nm_partition *part = &rt->part[i];
+        const struct nm_resume_facts *facts = &part->facts;
+        part->anchor = NM_NO_MARK;
+        if (!has_position(rt, part) || !facts->has_wm)
+            continue;
+        part->anchor = facts->wm.anchor;
+        if (!may_be_there(facts, &part->anchor))
+            part->anchor = nm_watermark_last(&facts->wm);
+        if (may_be_there(facts, &part->anchor))
+            status = ask(rt, part, &part->anchor, err);
+    }
     return status;
+}
+
+/* One answer; where the anchor is gone the record below wm is asked for. */
+static enum nm_status take_first_answer(struct nm_runtime *rt, struct nm_partition *part, enum answer answer,
+                                        struct nm_error *err)
+{
+    part->facts.recreated = answer == ANSWER_OTHER;
+    part->facts.recreated_at = part->wanted.next - 1;
+    if (answer != ANSWER_GONE || part->wanted.next == part->facts.wm.next)
+        return NM_OK;
+    part->anchor = nm_watermark_last(&part->facts.wm);
+    return may_be_there(&part->facts, &part->anchor) ? ask(rt, part, &part->anchor, err) : NM_OK;
 }
 
 enum nm_status nm_witness_begun(struct nm_runtime *rt, bool *done, struct nm_error *err)
 {
     enum answer answer;
-    for (struct nm_partition *part; (part = answered(rt, &answer));)
-        part->facts.recreated = answer == ANSWER_OTHER;
-    const struct nm_partition *open = asking(rt);
+    enum nm_status status = NM_OK;
+    for (struct nm_partition *part; status == NM_OK && (part = answered(rt, &answer));) {
+        rt->witness.by_ms = nm_boottime_ms() + ANSWER_MS; /* it goes on: many partitions may take longer */
+        status = take_first_answer(rt, part, answer, err);
+    }
+    const struct nm_partition *open = open_question(rt);
     *done = !open;
-    if (open && nm_boottime_ms() >= rt->witness.by_ms)
-        return nm_fail(err, NM_RETRY, "the record below the watermark of %.100s/%" PRId32 " did not come within %d ms",
-                       nm_partition_topic(rt, open), open->id, ANSWER_MS);
-    return NM_OK;
+    if (status == NM_OK && open && nm_boottime_ms() >= rt->witness.by_ms)
+        return nm_fail(err, NM_RETRY,
+                       "the record at offset %" PRId64 " of %.100s/%" PRId32 " did not come within %d ms",
+                       open->wanted.next - 1, nm_partition_topic(rt, open), open->id, ANSWER_MS);
+    return status;
 }
 
 /* ---- while working ---- */
-
-static bool can_look(const struct nm_runtime *rt, const struct nm_partition *part)
-{
-    return rt->worker->inputs[part->input].when == NM_ALWAYS && part->fetched && part->has_wm &&
-           part->anchor.last_crc >= 0;
-}
 
 /* Of this round; NULL: it is over. */
 static struct nm_partition *next_partition(struct nm_runtime *rt)
 {
     while (rt->witness.turn < rt->n_parts) {
         struct nm_partition *part = &rt->part[rt->witness.turn++];
-        if (can_look(rt, part))
+        if (has_position(rt, part) && part->fetched && part->has_wm && part->anchor.crc >= 0)
             return part;
     }
     return NULL;
@@ -176,75 +199,45 @@ static enum nm_status take_answer(struct nm_runtime *rt, struct nm_error *err)
 {
     enum answer answer;
     struct nm_partition *part = answered(rt, &answer);
-    if (part && answer == ANSWER_OTHER) {
-        part->recreated = true;
+    if (part && answer == ANSWER_OTHER)
         return nm_fail(err, NM_RETRY,
                        "%.100s/%" PRId32 " has another record at offset %" PRId64
                        " than the one that was processed: the stream was recreated",
-                       nm_partition_topic(rt, part), part->id, part->asked_below.next - 1);
-    }
-    if (part && part->next_anchor.last_crc >= 0)
+                       nm_partition_topic(rt, part), part->id, part->wanted.next - 1);
+    if (part && part->next_anchor.crc >= 0)
         part->anchor = part->next_anchor;
-    part = asking(rt);
-    if (part && nm_boottime_ms() >= rt->witness.by_ms) { /* asked again in the next round */
+    struct nm_partition *open = open_question(rt);
+    if (open && nm_boottime_ms() >= rt->witness.by_ms) { /* asked again in the next round */
         nm_log(NM_DEBUG, "witness", "%.100s/%" PRId32 ": the record at offset %" PRId64 " did not come",
-               nm_partition_topic(rt, part), part->id, part->asked_below.next - 1);
-        stop_asking(rt, part);
+               nm_partition_topic(rt, open), open->id, open->wanted.next - 1);
+        stop_asking(rt, open);
     }
     return NM_OK;
+}
+
+static void begin_round(struct nm_witness *witness)
+{
+    witness->at_ms = nm_boottime_ms() + EVERY_MS;
+    witness->turn = 0;
 }
 
 enum nm_status nm_witness_advance(struct nm_runtime *rt, struct nm_error *err)
 {
     struct nm_witness *witness = &rt->witness;
-    int64_t now_ms = nm_boottime_ms();
-    if (now_ms < witness->at_ms)
+    if (witness->at_ms == 0) /* at the beginning all were looked at */
+        begin_round(witness);
+    if (nm_boottime_ms() < witness->at_ms)
         return NM_OK;
-    if (witness->at_ms == 0) { /* a beginning has just looked */
-        witness->at_ms = now_ms + EVERY_MS;
-        witness->turn = 0;
-        return NM_OK;
-    }
     enum nm_status status = take_answer(rt, err);
-    if (status != NM_OK || asking(rt))
+    if (status != NM_OK || open_question(rt))
         return status;
     struct nm_partition *part = next_partition(rt);
     if (!part) {
-        witness->at_ms = 0;
+        nm_log(NM_DEBUG, "witness", "a round over %zu partitions is over", rt->n_parts);
+        (void)rd_kafka_poll(witness->rk, 0); /* nobody wants its events; statistics must not pile up */
+        begin_round(witness);
         return NM_OK;
     }
-    part->next_anchor = part->wm;
-    witness->by_ms = now_ms + ANSWER_MS;
+    part->next_anchor = nm_watermark_last(&part->wm);
     return ask(rt, part, &part->anchor, err);
-}
-
-/* ---- what was found ---- */
-
-/* Another instance may have seen the same, and gone on in the new stream. */
-static bool is_of_anchor(const struct nm_partition *part)
-{
-    return part->facts.has_wm && part->facts.wm.generation == part->anchor.generation &&
-           part->facts.wm.next >= part->anchor.next;
-}
-
-enum nm_status nm_witness_put_back(struct nm_runtime *rt, bool *changed, struct nm_error *err)
-{
-    struct nm_pipe pipe = {0};
-    for (size_t i = 0; i < rt->n_parts; i++) {
-        struct nm_partition *part = &rt->part[i];
-        part->recreated = part->recreated && is_of_anchor(part);
-        if (part->recreated)
-            nm_watermark_append(&pipe, part->key, part->wm_text, &part->anchor);
-    }
-    *changed = pipe.n_commands > 0;
-    enum nm_status status = *changed ? nm_redis_exec(rt->redis, &pipe, err) : NM_OK;
-    size_t at = 0;
-    for (size_t i = 0; status == NM_OK && i < rt->n_parts; i++) {
-        struct nm_partition *part = &rt->part[i];
-        if (part->recreated)
-            status = nm_position_moved(part, nm_pipe_reply(&pipe, at++), err);
-        part->recreated = part->recreated && status != NM_OK;
-    }
-    nm_pipe_clear(&pipe);
-    return status;
 }

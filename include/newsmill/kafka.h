@@ -32,7 +32,7 @@ NM_DEFINE_CLEANUP(rd_kafka_t, nm_kafka_close)
 NM_MUST_USE enum nm_status nm_kafka_consumer_open(const struct nm_settings *settings, const char *group,
                                                   const struct nm_kafka_hooks *hooks, rd_kafka_t **out,
                                                   struct nm_error *err);
-/* A consumer without a group, for rd_kafka_consume_start_queue(): reads single records and fetches nothing ahead. */
+/* A consumer without a group, for rd_kafka_consume_start_queue(): for single records, so it fetches little ahead. */
 NM_MUST_USE enum nm_status nm_kafka_reader_open(const struct nm_settings *settings, rd_kafka_t **out,
                                                 struct nm_error *err);
 NM_MUST_USE enum nm_status nm_kafka_producer_open(const struct nm_settings *settings,

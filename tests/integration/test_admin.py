@@ -176,6 +176,13 @@ def test_redis_that_stops_is_told_and_forgotten(ns, workers, redis):
         assert f"Redis at 127.0.0.1:{redis.port} does not answer" in text
         assert json.loads(get(address, "/status")[2])["ready"] is False
         assert get(address, "/livez")[0] == 200, "a dependency that is away is no reason to replace the worker"
+        put(ns, "normalized", [message(ns, article(n, 1000 + n)) for n in range(2, 30)])
+
+        def lag(name):
+            return [value for metric, value in samples(f"http://{address}").items()
+                    if metric.startswith(f'newsmill_lag_{name}{{stream="normalized"')]
+        until(lambda: sum(lag("messages")) == 29, 20, lambda: f"what nobody fetches is seen: {lag('messages')}")
+        assert 0 < max(lag("seconds")) < 60
     finally:
         redis.process.send_signal(signal.SIGCONT)
     until(lambda: get(address, "/readyz")[0] == 200, 30, lambda: f"it is ready again: {get(address, '/readyz')}")

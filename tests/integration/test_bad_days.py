@@ -61,6 +61,19 @@ def test_deploy_that_fails_every_event_stops_and_the_mended_one_loses_nothing(ne
         stop(worker)
 
 
+def test_limit_that_no_output_keeps_stops_before_anything_is_put_aside(one, workers):
+    """A typo in an option is a bad deploy, too: what is too large to send is judged like what cannot be read."""
+    one.produce("raw", [event(n) for n in range(300)])
+    worker = workers.start("normalize", one.config, "--set", "streams.normalized.maxMessageBytes=4096")
+    assert worker.wait(40) == 1
+    assert "too_big" in (last := log_lines(worker, "stop")[-1]["msg"]) and "runtime.breaker" in last, last
+    assert count(one, "dead") == 0 and count(one, "normalized") == 0
+    worker = workers.start("normalize", one.config)
+    one.wait_done("normalize", "raw")
+    assert numbers(one) == list(range(300))
+    stop(worker)
+
+
 # ---- events of the largest size
 
 RAW_LIMIT = 1114112
@@ -129,50 +142,87 @@ def test_stream_recreated_under_a_working_worker_that_may_go_on(one, workers):
     stop(worker)
 
 
-def recreate_unseen(ns, worker, events):
-    """Deleted, made again and filled beyond the position while the worker stands still for less than its session."""
-    assert worker.pause()
+def settled(ns, *fleet):
+    """Everything is processed, and the fleet has just looked whether the streams are the same: the next look is seconds away."""
+    ns.wait_done("normalize", "raw")
+    for worker in fleet:
+        before = len(log_lines(worker, "witness"))
+        until(lambda: len(log_lines(worker, "witness")) > before, 20, "a round of looks is over")  # noqa: B023
+
+
+def recreate_unseen(ns, events, *fleet):
+    """Deleted, made again and filled beyond the positions while the workers stand still for less than their session."""
+    for worker in fleet:
+        assert worker.pause()
     ns.recreate("raw")
     ns.produce("raw", events)
-    worker.resume()
+    for worker in fleet:
+        worker.resume()
 
 
 def until_all(ns, wanted):
     """What was read before the worker noticed comes a second time."""
-    until(lambda: sorted(set(numbers(ns))) == wanted, 20, lambda: f"all of it, not {numbers(ns)}")
+    until(lambda: sorted(set(numbers(ns))) == wanted, 40, lambda: f"all of it, not {sorted(set(numbers(ns)))}")
 
 
-def test_stream_recreated_behind_a_workers_back_that_may_go_on(one, workers):
-    worker = workers.start("normalize", one.config, "--set", "runtime.onGap=oldest")
-    one.produce("raw", [event(i) for i in range(10)])
-    one.wait_done("normalize", "raw")
-    recreate_unseen(one, worker, [event(i) for i in range(100, 150)])
-    wait_log(worker, "stream.gap", timeout_s=40)
-    until_all(one, [*range(10), *range(100, 150)])
+@pytest.mark.parametrize("instances, partitions", [(1, 1), (1, 4), (2, 4)])
+def test_stream_recreated_behind_the_workers_backs_that_may_go_on(new_namespace, workers, instances, partitions):
+    ns = new_namespace(partitions=partitions).create_topics()
+    fleet = [workers.start("normalize", ns.config, "--set", "runtime.onGap=oldest") for _ in range(instances)]
+    ns.produce("raw", [event(i) for i in range(10 * partitions)])
+    settled(ns)
+    recreate_unseen(ns, [event(i) for i in range(100, 100 + 50 * partitions)], *fleet)
+    wait_log(fleet[0], "stream.gap", timeout_s=40)
+    until_all(ns, [*range(10 * partitions), *range(100, 100 + 50 * partitions)])
+    for worker in fleet:
+        stop(worker)
+
+
+def test_stream_recreated_behind_a_workers_back_stops_it_again_and_again(new_namespace, workers):
+    """It went on in the new stream before it noticed, but no start takes that for a position, in none of the partitions."""
+    ns = new_namespace(partitions=3).create_topics()
+    worker = workers.start("normalize", ns.config, "--set", "log.level=debug")
+    ns.produce("raw", [event(i) for i in range(30)])
+    settled(ns, worker)
+    positions = ns.committed(ns.group("normalize"), "raw")
+    recreate_unseen(ns, [event(i) for i in range(100, 250)], worker)
+    said = ("another record at offset", "recreated", ns.topic["raw"] + "/", "runtime.onGap")
+    refused(worker, *said, timeout_s=40)
+    went_on = {p: int(words[0]) for p, words in ns.wm(ns.group("normalize"), "raw").items()}
+    assert any(went_on[p] > positions[p] for p in positions), "it did not go on, so this test shows nothing"
+    refused(workers.start("normalize", ns.config), *said)
+    worker = workers.start("normalize", ns.config, "--set", "runtime.onGap=oldest")
+    until_all(ns, [*range(30), *range(100, 250)])
+    assert len(log_lines(worker, "stream.gap")) == 3
     stop(worker)
 
 
-def test_stream_recreated_behind_a_workers_back_stops_it_again_and_again(one, workers):
-    """It went on in the new stream before it noticed, but no start takes that for a position."""
-    worker = workers.start("normalize", one.config)
-    one.produce("raw", [event(i) for i in range(10)])
-    one.wait_done("normalize", "raw")
-    recreate_unseen(one, worker, [event(i) for i in range(100, 150)])
-    said = ("recreated", one.topic["raw"] + "/0", "offset 9 ", "runtime.onGap")
-    refused(worker, *said, timeout_s=40)
-    assert numbers(one) == [*range(10), *range(110, 150)], "it did not go on, so this test shows nothing"
-    refused(workers.start("normalize", one.config), *said)
-    worker = workers.start("normalize", one.config, "--set", "runtime.onGap=oldest")
-    until_all(one, [*range(10), *range(100, 150)])
+@pytest.mark.parametrize("end", ["kill", "stop", "redis"])
+def test_stream_recreated_behind_a_worker_that_ends_before_it_noticed(new_namespace, workers, redis, end):
+    """Whoever comes next, or the same process after it lost Redis, asks for the record that the one before had asked for."""
+    ns = new_namespace(partitions=2).create_topics()
+    worker = workers.start("normalize", ns.config, "--set", "runtime.onGap=oldest", "--set", "log.level=debug")
+    ns.produce("raw", [event(i) for i in range(20)])
+    settled(ns, worker)
+    recreate_unseen(ns, [event(i) for i in range(100, 200)], worker)
+    ns.wait_done("normalize", "raw")
+    assert not log_lines(worker, "stream.gap"), "it noticed at once, so this test shows nothing"
+    if end == "redis":
+        with redis.client() as client:
+            client.client_kill_filter(_type="normal", skipme=True)
+    else:
+        assert worker.kill() if end == "kill" else stop(worker) is None
+        worker = workers.start("normalize", ns.config, "--set", "runtime.onGap=oldest")
+    until_all(ns, [*range(20), *range(100, 200)])
     stop(worker)
 
 
 def test_busy_stream_is_looked_at_behind_the_position(one, workers):
     """While it works through the new stream; what lies below wm is of the new one then."""
-    worker = workers.start("normalize", one.config, "--set", "runtime.onGap=oldest")
+    worker = workers.start("normalize", one.config, "--set", "runtime.onGap=oldest", "--set", "log.level=debug")
     one.produce("raw", [event(i) for i in range(10)])
-    one.wait_done("normalize", "raw")
-    recreate_unseen(one, worker, [event(i) for i in range(100, 150)])
+    settled(one, worker)
+    recreate_unseen(one, [event(i) for i in range(100, 150)], worker)
     sent = []
 
     def noticed():

@@ -197,6 +197,35 @@ def test_news_of_ten_years_ago_live_as_long_as_those_of_today(space, workers):
     assert workers.stop() == [0]
 
 
+def test_lone_article_lives_as_long_as_its_story(space, workers):
+    """Only its quality changes after days: it is not forgotten while its story goes on."""
+    workers.start("related", space.config)
+    put(space, [told(0, TITLE)])
+    settle(space)
+    story, = check(space).story
+    prefix = f"{space.name}:{{rel}}:".encode()
+    mine = [prefix + kind + bytes.fromhex(article(0, 1)["id"]) for kind in (b"m:", b"v:")]
+    with space.redis.client() as client:  # as if ten days had passed
+        client.hset(prefix + b"s:" + story, "rn", int(client.hget(prefix + b"s:" + story, "rn")) - 10 * 86400)
+        for name in mine:
+            client.expire(name, 6 * 86400)
+    put(space, [told(0, TITLE, quality=80, revision=2)])
+    settle(space)
+    state = check(space)
+    assert set(state.story) == {story}
+    assert min(state.ttl[name] for name in mine) >= state.ttl[prefix + b"s:" + story], "it outlives its story"
+    assert workers.stop() == [0]
+
+
+def test_lone_article_keeps_the_name_of_its_story(space, workers):
+    workers.start("related", space.config)
+    for revision, title in enumerate((TITLE, OTHER[0], "Quarry strike ends", TITLE), 1):
+        put(space, [told(0, title, revision=revision)])
+        settle(space)
+        assert set(check(space).story) == {bytes.fromhex(article(0, 1)["id"])}
+    assert workers.stop() == [0]
+
+
 def test_members_live_as_long_as_their_story(space, workers):
     """A story that is still told after days: its old lead is there to be taken out, and then the next one leads."""
     workers.start("related", space.config)

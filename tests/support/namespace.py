@@ -151,12 +151,12 @@ class Namespace:
         return self
 
     def recreate(self, stream):
-        """Deletes a stream and makes it anew, empty, with one partition."""
+        """Deletes a stream and makes it anew, empty."""
         admin, name = self.kafka.admin(), self.topic[stream]
         admin.delete_topics([name])[name].result(30)
         until(lambda: name not in admin.list_topics(timeout=10).topics, 20, "the topic is gone")
-        admin.create_topics([NewTopic(name, 1, 1)])[name].result(30)
-        await_leaders(admin, [name], 1)
+        admin.create_topics([NewTopic(name, self.partitions, 1)])[name].result(30)
+        await_leaders(admin, [name], self.partitions)
 
     def close(self):
         """Deletes the topics of this namespace, also those that the tool made; errors don't matter any more."""

@@ -381,6 +381,7 @@ static void open_options(unsigned which)
     static const int64_t half_life_ms[] = {0, 21600000, 1800000};
     struct nm_error err = {0};
     options = (struct hp_options){.per_related = 10,
+                                  .max_waiting = 1000,
                                   .step_ms = which % 2 ? 300000 : 900000,
                                   .half_life_ms = half_life_ms[which % 3],
                                   .kinds = {.item = pair[which % 2], .n = 4}};

@@ -22,7 +22,7 @@
 static struct state_world world;
 static struct nm_settings settings;
 static struct hp_state heat;
-static struct hp_options options = {.per_related = 10, .step_ms = STEP * 1000};
+static struct hp_options options = {.per_related = 10, .step_ms = STEP * 1000, .max_waiting = 1000};
 static struct nm_script *const scripts[] = {&hp_article_script, &hp_story_script, &hp_signal_script, &hp_due_script,
                                             &hp_mark_script};
 static int64_t next_offset, generation;
@@ -266,6 +266,28 @@ static void waiting__signals_of_an_unknown_article_expire_and_are_bounded(void *
     assert_true(due_ms() > 0);
 }
 
+/* Signals for ids that nobody knows take a bounded place: those that were silent for longest go, but no article does.
+ */
+static void waiting__invented_ids_make_room_for_each_other(void **state)
+{
+    (void)state;
+    int64_t crowded = 0;
+    (void)clicks(OLD, 7); /* of an article that comes in time */
+    assert_int_equal(article(1, 0).engagement, 7);
+    for (int i = 0; i < 12000; i++) {
+        struct hp_event e = {
+            .type = HP_SIGNAL_EVENT, .kind = 'c', .count = 1, .at_s = OLD, .source = "x", .source_len = 1};
+        struct nm_item item = {.stream = NM_SIGNALS, .partition = 2, .offset = 100 + i};
+        (void)snprintf(e.id, sizeof e.id, "%032x", i);
+        crowded += apply(&item, &e).crowded;
+    }
+    int64_t keys = nm_reply_int(state_world_run(&world, (const char *const[]){"DBSIZE", NULL}), 0);
+    assert_in_range(keys, 4000,
+                    4 * 1000 + 4 + 3); /* in each of four partitions: ids, their set; the article and its timer */
+    assert_int_equal(crowded, 12000 - 4 * 1000);
+    assert_int_equal(clicks(OLD, 1).engagement, 8);
+}
+
 static void limits__oldest_buckets_go_and_ids_are_forgotten(void **state)
 {
     (void)state;
@@ -345,7 +367,8 @@ static void options__other_ones_make_the_sums_anew(void **state)
     assert_int_equal(clicks(OLD, 3).engagement, 3);
     char name[] = "click.weight", value[] = "2.5";
     struct nm_pair pair = {name, value};
-    struct hp_options other = {.per_related = 10, .step_ms = 2 * STEP * 1000, .kinds = {.item = &pair, .n = 1}};
+    struct hp_options other = {
+        .per_related = 10, .step_ms = 2 * STEP * 1000, .max_waiting = 1000, .kinds = {.item = &pair, .n = 1}};
     assert_int_equal(hp_state_open(&heat, &other, &settings, &err), NM_OK);
     assert_int_equal(nm_redis_load(world.redis, scripts, sizeof scripts / sizeof *scripts, &err), NM_OK);
     struct hp_view view = article(1, 86); /* read again after the change */
@@ -396,6 +419,7 @@ int main(void)
         cmocka_unit_test_setup(signal__cap_holds_for_each_source, fresh),
         cmocka_unit_test_setup(signal__late_one_changes_nothing, fresh),
         cmocka_unit_test_setup(waiting__signals_of_an_unknown_article_expire_and_are_bounded, fresh),
+        cmocka_unit_test_setup(waiting__invented_ids_make_room_for_each_other, fresh),
         cmocka_unit_test_setup(limits__oldest_buckets_go_and_ids_are_forgotten, fresh),
         cmocka_unit_test_setup(timer__lets_old_signals_fade_as_far_as_the_clock, fresh),
         cmocka_unit_test_setup(timer__set_anew_meanwhile_stays, fresh),

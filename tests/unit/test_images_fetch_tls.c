@@ -68,31 +68,33 @@ static bool serve_secure(struct conn *c)
 }
 
 /* secure.test: https at the TLS server, http at the plain one. wrong.test: the same with a certificate for others.
- * dead.test, plain.test: https where nobody listens, and at the plain server. barred.test: https at a canary. */
+ * dead.test, plain.test: https where nobody listens, and at the plain server. barred.test: https at a canary.
+ * closed.test: https at a port that is not allowed. */
 struct secure_rig {
     struct rig rig;
     struct server secure;
-    char lines[10][96];
-    const char *connect[11];
+    char lines[12][96];
+    const char *connect[13];
 };
 
 static void secure_open(struct secure_rig *s)
 {
-    static const char *const names[] = {"secure", "wrong", "dead", "plain", "barred"};
+    static const char *const names[] = {"secure", "wrong", "dead", "plain", "barred", "closed"};
     int dead = 0;
     rig_open(&s->rig, serve_secure);
     server_open(&s->secure, context, serve_secure);
     (void)close(listen_at("127.0.0.1", 0, &dead));
     allow(&s->rig, "127.0.0.1", s->secure.port);
     allow(&s->rig, "127.0.0.1", dead);
-    const int tls_ports[] = {s->secure.port, s->secure.port, dead, s->rig.server.port, s->rig.canary_port};
+    const int tls_ports[] = {s->secure.port, s->secure.port, dead, s->rig.server.port, s->rig.canary_port, 8443};
     for (size_t i = 0; i < N(names); i++) {
         (void)snprintf(s->lines[2 * i], 96, "%s.test:80:127.0.0.1:%d", names[i], s->rig.server.port);
-        (void)snprintf(s->lines[2 * i + 1], 96, "%s.test:443:127.0.0.1:%d", names[i], tls_ports[i]);
+        (void)snprintf(s->lines[2 * i + 1], 96, "%s.test:443:%s:%d", names[i], i == 5 ? "9.9.9.9" : "127.0.0.1",
+                       tls_ports[i]); /* a public address: the port alone is refused, before anything is sent */
         s->connect[2 * i] = s->lines[2 * i];
         s->connect[2 * i + 1] = s->lines[2 * i + 1];
     }
-    s->connect[10] = NULL;
+    s->connect[12] = NULL;
     s->rig.config.connect = s->connect;
     s->rig.config.ca_file = ca_file;
 }
@@ -175,7 +177,8 @@ static void fetch_tls__https_is_tried_first(void **state)
                  {"http://dead.test/ok", "body", false, true},
                  {"http://plain.test/ok", "body", false, true},
                  {"http://barred.test/ok", "blocked_addr", false, false},
-                 {"/ok", "body", false, false}}; /* another port than 80 */
+                 {"http://closed.test/ok", "body", false, true}, /* https at a port that is not allowed */
+                 {"/ok", "body", false, false}};                 /* another port than 80 */
     struct secure_rig s;
     secure_open(&s);
     for (size_t i = 0; i < N(cases); i++) {

@@ -21,12 +21,14 @@ static void wm_parse__good_values(void **state)
         const char *text;
         struct nm_watermark want;
     } cases[] = {
-        {"0 1700000000000000 - - -", {0, 1700000000000000, -1, -1, -1, 0}},
+        {"0 1700000000000000 - - -", {0, 1700000000000000, -1, -1, -1, 0, NM_NO_MARK}},
         {"17 1700000000000001 1700000000123 1700000000100 0000beef",
-         {17, 1700000000000001, 1700000000123, 1700000000100, 0xbeef, 0}},
-        {"9223372036854775807 1 0 0 ffffffff", {INT64_MAX, 1, 0, 0, 0xffffffff, 0}},
-        {"1 2 3 4 00000000", {1, 2, 3, 4, 0, 0}},
-        {"1 2 3 4 0000beef 12", {1, 2, 3, 4, 0xbeef, 12}},
+         {17, 1700000000000001, 1700000000123, 1700000000100, 0xbeef, 0, NM_NO_MARK}},
+        {"9223372036854775807 1 0 0 ffffffff", {INT64_MAX, 1, 0, 0, 0xffffffff, 0, NM_NO_MARK}},
+        {"1 2 3 4 00000000", {1, 2, 3, 4, 0, 0, NM_NO_MARK}},
+        {"1 2 3 4 0000beef 12", {1, 2, 3, 4, 0xbeef, 12, NM_NO_MARK}},
+        {"9 2 3 4 0000beef 0 7 5 0000f00d", {9, 2, 3, 4, 0xbeef, 0, {7, 5, 0xf00d}}},
+        {"9 2 3 - 0000beef 3 1 - 00000000", {9, 2, 3, -1, 0xbeef, 3, {1, -1, 0}}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct nm_watermark wm;
@@ -39,6 +41,9 @@ static void wm_parse__good_values(void **state)
         assert_int_equal(wm.last_ms, cases[i].want.last_ms);
         assert_int_equal(wm.last_crc, cases[i].want.last_crc);
         assert_int_equal(wm.generation, cases[i].want.generation);
+        assert_int_equal(wm.anchor.next, cases[i].want.anchor.next);
+        assert_int_equal(wm.anchor.ms, cases[i].want.anchor.ms);
+        assert_int_equal(wm.anchor.crc, cases[i].want.anchor.crc);
     }
 }
 
@@ -56,6 +61,11 @@ static void wm_parse__foreign_values_are_fatal_and_leave_out_alone(void **state)
         "-5 1 2 3 4",
         "1 -2 3 4 5",
         "1 2 3 4 5 6 7",
+        "1 2 3 4 5 6 7 8",
+        "1 2 3 4 5 6 7 8 -",
+        "1 2 3 4 5 6 - 8 9",
+        "1 2 3 4 5 6 0 8 9",
+        "1 2 3 4 5 6 7 8 9 10",
         "1 2 3 4 5 -",
         "1 2 3 4 5 -1",
         "1 2 3 4 5 x",
@@ -104,10 +114,11 @@ static void wm_append__unknown_parts_are_dashes(void **state)
     memcpy(nm_wm_script.sha, "0123456789012345678901234567890123456789", 41);
     struct nm_watermark wm = {
         .next = 42, .event_ms = -1, .last_ms = 1700000000100, .last_crc = 0xbeef, .generation = 3};
+    wm.anchor = NM_NO_MARK;
     nm_watermark_append(&pipe, "k", "", &wm);
     static const char want[] =
-        "*10\r\n$7\r\nEVALSHA\r\n$40\r\n0123456789012345678901234567890123456789\r\n$1\r\n1\r\n"
-        "$1\r\nk\r\n$0\r\n\r\n$2\r\n42\r\n$1\r\n-\r\n$13\r\n1700000000100\r\n$8\r\n0000beef\r\n$1\r\n3\r\n";
+        "*11\r\n$7\r\nEVALSHA\r\n$40\r\n0123456789012345678901234567890123456789\r\n$1\r\n1\r\n"
+        "$1\r\nk\r\n$0\r\n\r\n$2\r\n42\r\n$1\r\n-\r\n$13\r\n1700000000100\r\n$8\r\n0000beef\r\n$1\r\n3\r\n$0\r\n\r\n";
     assert_string_equal(nm_buf_str(&pipe.request), want);
     assert_int_equal(pipe.n_commands, 1);
     nm_pipe_clear(&pipe);
@@ -181,13 +192,19 @@ static const struct resume_case resume_cases[] = {
 };
 /* clang-format on */
 
+static struct nm_watermark wm_of(int64_t next, int64_t redis_us)
+{
+    return (struct nm_watermark){
+        .next = next, .redis_us = redis_us, .event_ms = -1, .last_ms = -1, .last_crc = -1, .anchor = NM_NO_MARK};
+}
+
 static struct nm_resume_facts facts_of(const struct resume_case *c)
 {
     struct nm_resume_facts facts = {
         .committed = c->committed, .oldest = c->oldest, .end = c->end, .fresh = c->fresh, .has_wm = c->wm != NONE};
-    facts.wm = (struct nm_watermark){c->wm, c->wm_us, -1, -1, -1, 0};
+    facts.wm = wm_of(c->wm, c->wm_us);
     facts.had_wm = c->mine != NONE;
-    facts.mine = (struct nm_watermark){c->mine, c->mine_us, -1, -1, -1, 0};
+    facts.mine = wm_of(c->mine, c->mine_us);
     return facts;
 }
 
@@ -289,7 +306,7 @@ static void resume__state_older_than_the_commit_begins_at_the_commit_and_sends_a
 {
     (void)state;
     struct nm_resume_facts facts = {.committed = 20, .committed_us = 500, .has_wm = true, .oldest = 0, .end = 90};
-    facts.wm = (struct nm_watermark){60, 400, -1, -1, -1, 0};
+    facts.wm = wm_of(60, 400);
     struct nm_resume got;
     assert_int_equal(nm_resume_decide("s/0", &facts, &got, NULL), NM_OK);
     assert_true(got.rolled_back);
@@ -313,7 +330,7 @@ static void resume__on_gap_and_on_state_loss_are_obeyed(void **state)
     assert_true(got.state_lost && !got.gap);
     assert_int_equal(got.start, 5);
     struct nm_resume_facts cut = {.committed = 30, .has_wm = true, .oldest = 40, .end = 50};
-    cut.wm = (struct nm_watermark){30, 9, -1, -1, -1, 0};
+    cut.wm = wm_of(30, 9);
     struct nm_resume_facts shorter = cut, other = cut;
     shorter.oldest = 0, shorter.end = 12;
     other.oldest = 0, other.recreated = true;

@@ -4,6 +4,7 @@
 open()
 if s.article and s.article > ARGV[3] then return {'stale', 0} end
 local again = s.article == ARGV[3]
+if not s.article then call('ZREM', waiting_key, id) end
 if not again then
   set('a', ARGV[3] .. ARGV[4])
   take_article(ARGV[3] .. ARGV[4])

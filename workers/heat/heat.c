@@ -25,7 +25,7 @@ struct heat { /* the worker's context; the options come first */
     struct hp_state state;
     const struct nm_clock *clock;
     struct nm_arena doc;
-    struct nm_series *signals[N_SIGNAL_OUTCOMES], *dropped, *forgotten;
+    struct nm_series *signals[N_SIGNAL_OUTCOMES], *dropped, *forgotten, *crowded;
 };
 
 static void open_metrics(struct heat *heat, struct nm_metrics *metrics)
@@ -48,10 +48,16 @@ static void open_metrics(struct heat *heat, struct nm_metrics *metrics)
         .name = "heat_forgotten_ids_total",
         .help = "Signals that were counted without keeping their signalId, because the article has too many.",
     };
+    static const struct nm_metric_spec crowded = {
+        .kind = NM_COUNTER,
+        .name = "heat_dropped_waiting_total",
+        .help = "Ids without an article whose signals were dropped, because too many of them wait (heat.maxWaiting).",
+    };
     for (size_t i = 0; i < N_SIGNAL_OUTCOMES; i++)
         heat->signals[i] = nm_metric(metrics, &signals, &outcomes[i]);
     heat->dropped = nm_metric(metrics, &dropped, NULL);
     heat->forgotten = nm_metric(metrics, &forgotten, NULL);
+    heat->crowded = nm_metric(metrics, &crowded, NULL);
 }
 
 static enum nm_status heat_init(void *ctx, const struct nm_deps *deps, struct nm_error *err)
@@ -119,6 +125,8 @@ static void count(struct heat *heat, const struct item_data *data)
         nm_series_add(heat->dropped, (double)data->view.dropped);
     if (data->view.forgotten)
         nm_series_add(heat->forgotten, (double)data->view.forgotten);
+    if (data->view.crowded)
+        nm_series_add(heat->crowded, (double)data->view.crowded);
 }
 
 static bool take_reply(struct heat *heat, const struct nm_batch *batch, struct nm_item *item)

@@ -26,7 +26,7 @@ enum {
 };
 
 struct hp_options {
-    long long per_related, half_life_ms, step_ms;
+    long long per_related, half_life_ms, step_ms, max_waiting;
     struct nm_pairs kinds; /* "click.weight" and so on, as written */
 };
 extern const struct nm_option heat_options[];
@@ -81,6 +81,7 @@ struct hp_view {
     int64_t revision, heat, quality, related, engagement;
     int64_t as_of_s, next_s;    /* next_s 0: none */
     int64_t dropped, forgotten; /* buckets, signalIds */
+    int64_t crowded;            /* other ids that waited for their article */
 };
 /* What a script replied; false: not such a reply. */
 bool hp_view_read(const struct nm_reply *reply, struct hp_view *out);

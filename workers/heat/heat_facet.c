@@ -9,10 +9,10 @@
 bool hp_view_read(const struct nm_reply *reply, struct hp_view *out)
 {
     const struct nm_reply *how = nm_reply_at(reply, 0);
-    int64_t number[11] = {0};
+    int64_t number[12] = {0};
     if (how->type != NM_REPLY_STR)
         return false;
-    for (size_t i = 1; i < 11; i++)
+    for (size_t i = 1; i < 12; i++)
         number[i] = nm_reply_int(nm_reply_at(reply, i), 0);
     *out = (struct hp_view){.how = how->str,
                             .emit = number[1] == 1   ? HP_FACET
@@ -26,7 +26,8 @@ bool hp_view_read(const struct nm_reply *reply, struct hp_view *out)
                             .as_of_s = number[7],
                             .next_s = number[8],
                             .dropped = number[9],
-                            .forgotten = number[10]};
+                            .forgotten = number[10],
+                            .crowded = number[11]};
     return true;
 }
 

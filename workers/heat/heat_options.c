@@ -22,6 +22,8 @@ const struct nm_option heat_options[] = {
      "Time since its date in which an article loses half of its heat, in ms; 0: heat does not fade with age."},
     {"heat.stepMs", NM_OPT_INT, F(step_ms), "900000", 1000, 86400000, NULL, check_seconds,
      "Times are rounded down to this, in ms (whole seconds), so that a recomputation gives the same number."},
+    {"heat.maxWaiting", NM_OPT_INT, F(max_waiting), "50000", 1, 10000000, NULL, NULL,
+     "Ids of one partition whose signals wait for their article; beyond it those that were silent for longest go."},
     {"heat.kinds", NM_OPT_MAPS, F(kinds), "", 0, 0, "weight|windowMs|capPerSource", NULL,
      "How signals count, for click, share, comment, mention, view: weight of one, how long it counts (windowMs, in "
      "ms), "

@@ -45,7 +45,7 @@ static void add_parameters(const struct hp_options *o, const struct hp_kind *kin
     int64_t wait_ms = (longest + HP_WAIT_S) * 1000;
     nm_buf_addf(out, "}, max_series = %d, max_buckets = %d, max_ids = %d, keep_ms = %" PRId64 ", wait_ms = %" PRId64,
                 HP_MAX_SERIES, HP_MAX_BUCKETS, HP_MAX_IDS, keep_ms, wait_ms < keep_ms ? wait_ms : keep_ms);
-    nm_buf_addf(out, ", name = '%.8s'}\n", name);
+    nm_buf_addf(out, ", max_waiting = %lld, name = '%.8s'}\n", o->max_waiting, name);
 }
 
 enum nm_status hp_state_open(struct hp_state *state, const struct hp_options *options,
@@ -80,10 +80,13 @@ static size_t call(const struct hp_state *state, struct nm_pipe *pipe, const str
                    bool resend, size_t n)
 {
     char key[200];
-    size_t index = nm_pipe_script(pipe, script, 2, 2 + n);
+    size_t index = nm_pipe_script(pipe, script, 3, 2 + n);
+    int32_t partition = nm_partition_of(id, HP_ID, state->partitions);
     (void)snprintf(key, sizeof key, "%s:heat:{%s}", state->settings->ns, id);
     nm_pipe_str(pipe, key);
-    nm_set_key(state->settings, &hp_due, nm_partition_of(id, HP_ID, state->partitions), key, sizeof key);
+    nm_set_key(state->settings, &hp_due, partition, key, sizeof key);
+    nm_pipe_str(pipe, key);
+    (void)snprintf(key, sizeof key, "%s:heat:waiting:%" PRId32, state->settings->ns, partition);
     nm_pipe_str(pipe, key);
     nm_pipe_arg(pipe, resend ? "1" : "0", 1);
     nm_pipe_arg(pipe, id, HP_ID);

@@ -48,6 +48,7 @@ end
 
 if last and offset <= tonumber(last) then return finish('again', true) end
 set('o' .. ARGV[3], ARGV[4])
+if not s.article then wait() end
 if s.gone then return finish('gone') end
 local step = step_of(math.max(s.t, at))
 ids = ids or ''

@@ -1,6 +1,7 @@
 -- state.lua: what the scripts of heat share; put in front of each of them, behind the parameters `p`.
 --
--- KEYS[1] is heat:{id}, KEYS[2] the due set of the article's partition; ARGV[1] is 1 where no mark may suppress, ARGV[2]
+-- KEYS[1] is heat:{id}, KEYS[2] the due set of the article's partition, KEYS[3] the waiting set of that partition: ids with
+-- signals and without an article, by the time of Redis when the last one came, s; ARGV[1] is 1 where no mark may suppress, ARGV[2]
 -- the id. Times are seconds of event time. The hash:
 --   a            article: 16 digits of revision, then "<quality> <published>"; nothing after the digits: retracted
 --   r            related facet: 16 digits of revision, then "<size> <1: is the lead>"; nothing: no story
@@ -17,7 +18,7 @@
 --   srev         the newest revision whose facet was reported
 -- A script reads and checks first, so that an error leaves nothing half done.
 
-local hk, due_key, call = KEYS[1], KEYS[2], redis.call
+local hk, due_key, waiting_key, call = KEYS[1], KEYS[2], KEYS[3], redis.call
 local resend, id = ARGV[1] == '1', ARGV[2]
 local pack, unpack_bytes, sub, floor, byte = struct.pack, struct.unpack, string.sub, math.floor, string.byte
 
@@ -26,7 +27,7 @@ local function step_of(time) return time - time % p.step end
 
 -- ---- the hash ----
 
-local s, changes, drops = {dropped = 0, forgotten = 0}, {}, {}
+local s, changes, drops = {dropped = 0, forgotten = 0, crowded = 0}, {}, {}
 
 local function set(field, value)
   changes[#changes + 1] = field
@@ -53,6 +54,30 @@ local function take_story(r)
   local size, lead = string.match(r, '^(%d+) ([01])$', 17)
   s.story = sub(r, 1, 16)
   s.size, s.member = tonumber(size or '1'), lead == '0'
+end
+
+-- ---- waiting for the article ----
+
+-- Anybody can send signals for ids that nobody knows: the ids that were silent for longest make room for the others. One
+-- with a related facet is not forgotten: the facet would not come again.
+local function make_room(now)
+  call('ZREMRANGEBYSCORE', waiting_key, '-inf', text(floor(now - p.wait_ms / 1000)))
+  local over = call('ZCARD', waiting_key) + 1 - p.max_waiting
+  if over <= 0 or call('ZSCORE', waiting_key, id) then return end
+  local out = call('ZPOPMIN', waiting_key, math.min(over, 16))
+  for i = 1, #out, 2 do
+    local other = sub(hk, 1, #hk - #id - 1) .. out[i] .. '}'
+    if call('HEXISTS', other, 'a') == 0 and call('HEXISTS', other, 'r') == 0 then
+      s.crowded = s.crowded + call('DEL', other)
+    end
+  end
+end
+
+local function wait()
+  local now = tonumber(call('TIME')[1])
+  make_room(now)
+  call('ZADD', waiting_key, now, id)
+  call('PEXPIRE', waiting_key, p.wait_ms)
 end
 
 -- Reads what every script needs; returns the values of further fields.
@@ -253,13 +278,13 @@ local function take_revision(line)
 end
 
 -- Saves, sets the timer, and replies what is to be sent: how, 0 nothing 1 facet 2 tombstone, revision, heat, quality,
--- related, engagement, asOf, next (0: none), buckets dropped, signalIds that could not be kept.
+-- related, engagement, asOf, next (0: none), buckets dropped, signalIds that could not be kept, waiting ids forgotten.
 -- again: the event was applied before; what was sent of it goes out again. due: a timer; its entry is changed only after
 -- the report, unless there is none.
 local function finish(how, again, due)
   if not s.article then
     save()
-    return {how, 0, '0', 0, 0, 0, 0, 0, 0, s.dropped, s.forgotten}
+    return {how, 0, '0', 0, 0, 0, 0, 0, 0, s.dropped, s.forgotten, s.crowded}
   end
   local heat, quality, related, engagement, next_time = 0, 0, 0, 0, nil
   local says = 'x'

@@ -65,7 +65,7 @@ static enum nm_status take_down(struct im_run *run, struct im_place *place, cons
     if (answer.how != IM_HOW_held)
         im_rows_gone(place, row);
     run->out->objects--;
-    run->out->object_bytes -= row->bytes;
+    run->out->object_bytes -= row->all_bytes;
     im_run_did(run, IM_DEED_REMOVE, row->sha, row->all_bytes, row->dying_ms);
     return NM_OK;
 }
@@ -250,7 +250,7 @@ static enum nm_status collect_page(struct im_run *run, struct im_place *place, s
         if (row->stored_ms < 0)
             continue; /* gone between the two commands */
         run->out->objects++;
-        run->out->object_bytes += row->bytes;
+        run->out->object_bytes += row->all_bytes;
         if (is_due(run, row)) {
             status = take_down(run, place, row, err);
         } else if (row->dying_ms >= 0 || row->deleting_ms >= 0) {

@@ -26,7 +26,7 @@ const char *im_deed_word(enum im_deed deed); /* "adopt"... */
 
 struct im_collected { /* of one run */
     int64_t n[IM_N_DEEDS], bytes[IM_N_DEEDS];
-    int64_t objects, object_bytes;    /* in Redis, without what was removed              */
+    int64_t objects, object_bytes;    /* in Redis, without what was removed; bytes with thumbnails, guessed */
     int64_t waiting, waiting_bytes;   /* dying, the grace is not over                 */
     int64_t files, thumbs, foreign;   /* in the store; foreign: have no name of ours  */
     int64_t hashed, hashed_bytes;     /* by the scrubber                              */

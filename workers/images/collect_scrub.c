@@ -181,7 +181,7 @@ static enum nm_status look_for_all(struct part *part, struct nm_error *err)
         status = im_rows_next(run, &place, err);
         for (size_t i = 0; status == NM_OK && i < run->n_rows; i++) {
             run->out->objects++;
-            run->out->object_bytes += run->row[i].bytes;
+            run->out->object_bytes += run->row[i].all_bytes;
             if (run->row[i].stored_ms >= 0 && is_inside(part, run->row[i].sha))
                 status = look_for(part, run->row[i].sha, err);
         }

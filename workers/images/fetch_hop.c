@@ -362,11 +362,13 @@ static bool is_stale(struct im_transfer *transfer)
     return transfer->answer.status == 0 && transfer->sent_ms != 0 && !transfer->fresh && n_connects == 0;
 }
 
-/* https in place of http did not come about: no answer, and the host is not there or has no good certificate. */
+/* https in place of http did not come about: no answer, and the host is not there, has no good certificate, or may not
+ * be asked at that port. */
 static bool falls_back(struct im_transfer *transfer, enum im_reason reason)
 {
     return transfer->upgraded && transfer->sent_ms == 0 &&
-           (reason == IM_connect_fail || reason == IM_tls_fail || reason == IM_timeout_connect);
+           (reason == IM_connect_fail || reason == IM_tls_fail || reason == IM_timeout_connect ||
+            reason == IM_url_port);
 }
 
 bool im_hop_end(struct im_transfer *transfer, CURLcode code)

@@ -54,6 +54,13 @@ static enum nm_status read_options(const struct nm_args *args, struct nm_explain
     enum nm_status status = load(args, "publish", &config, err);
     if (status == NM_OK)
         status = nm_config_number(config, "publish.minQuality", &explain->min_quality, err);
+    if (status == NM_OK) {
+        nm_config_free(config);
+        config = NULL;
+        status = load(args, "heat", &config, err);
+    }
+    if (status == NM_OK)
+        status = nm_config_number(config, "heat.halfLifeMs", &explain->half_life_ms, err);
     return status == NM_OK ? read_linking(args, &explain->linking, err) : status;
 }
 

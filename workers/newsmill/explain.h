@@ -52,7 +52,7 @@ struct nm_explain {
     char id[NM_ID_BYTES];
     const char *asked; /* as it was given; borrowed */
     bool has_id;       /* false: no id and no good URL, only looked for among the dead letters */
-    double min_quality;
+    double min_quality, half_life_ms;
     struct nm_linking linking;
     /* of the streams */
     struct nm_found article, facet[NM_N_FACETS];

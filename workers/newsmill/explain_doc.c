@@ -143,6 +143,25 @@ static json_t *published_json(const struct nm_explain *explain)
     return out;
 }
 
+/* What the parts of a heat do not add up to: the half-life, or the bounds. NULL: they do. */
+static json_t *faded_json(const struct nm_explain *explain, const json_t *data)
+{
+    const json_t *parts = json_object_get(data, "parts"), *part = NULL;
+    const char *published = json_string_value(json_object_get(explain->self.article, "publishedDateTime"));
+    long long points = 0;
+    size_t i = 0;
+    char rule[160] = "heat is 0 to 1000000";
+
+    json_array_foreach((json_t *)parts, i, part) points += json_integer_value(json_object_get(part, "points"));
+    points = json_integer_value(json_object_get(data, "heat")) - points;
+    if (i == 0 || points == 0)
+        return NULL;
+    if (explain->half_life_ms > 0)
+        (void)snprintf(rule, sizeof rule, "half of it goes every %.0f ms from its date on%s%.40s",
+                       explain->half_life_ms, published ? ", " : "", published ? published : "");
+    return json_pack("{s:s, s:I}", "rule", rule, "points", (json_int_t)points);
+}
+
 /* What the record shows, why, and the facet. */
 static json_t *heat_json(const struct nm_explain *explain)
 {
@@ -163,6 +182,9 @@ static json_t *heat_json(const struct nm_explain *explain)
         json_t *copy = json_copy((json_t *)data);
         (void)json_object_set_new(copy, "revision", json_integer(facet->revision));
         (void)json_object_set_new(out, "facet", copy);
+        json_t *faded = faded_json(explain, data);
+        if (faded)
+            (void)json_object_set_new(out, "faded", faded);
     }
     return out;
 }

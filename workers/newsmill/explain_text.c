@@ -57,17 +57,19 @@ static const char *title_of(const json_t *object)
     return *text(object, "title") ? text(object, "title") : "(its title is not known)";
 }
 
+static void add_part(const json_t *part, struct nm_buf *out)
+{
+    nm_buf_addf(out, "    %+6lld  ", number(part, "points"));
+    plain(text(part, "rule"), out);
+    nm_buf_addc(out, '\n');
+}
+
 static void add_parts(const json_t *parts, struct nm_buf *out)
 {
     size_t i = 0;
     const json_t *part = NULL;
 
-    json_array_foreach((json_t *)parts, i, part)
-    {
-        nm_buf_addf(out, "    %+6lld  ", number(part, "points"));
-        plain(text(part, "rule"), out);
-        nm_buf_addc(out, '\n');
-    }
+    json_array_foreach((json_t *)parts, i, part) add_part(part, out);
 }
 
 static void add_article(const json_t *document, struct nm_buf *out)
@@ -135,6 +137,8 @@ static void add_heat(const json_t *document, struct nm_buf *out)
     else
         row(out, "", "facet: %lld as of %s", number(facet, "heat"), text(facet, "asOf"));
     add_parts(json_object_get(facet, "parts"), out);
+    if (has(heat, "faded"))
+        add_part(json_object_get(heat, "faded"), out);
 }
 
 /* ---- story and links ---- */

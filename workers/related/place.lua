@@ -122,8 +122,9 @@ local function ranked(found, old)
 end
 
 local function start_story()
-  local sid = id
-  if call('EXISTS', key('s', sid)) == 1 then sid = ARGV[4] end
+  local sid, was = id, story(id)
+  if was and was.n <= 0 then end_story(was) -- it was alone there, and begins anew under the same name
+  elseif call('EXISTS', key('s', sid)) == 1 then sid = ARGV[4] end
   call('HINCRBY', df_key(ts), 'S', 1)
   stories[sid] = {id = sid, n = 0, first = ts, last = ts, rest = '', rn = now, c = {}}
   roots[sid] = sid
@@ -153,7 +154,7 @@ end
 
 local MOVES = 500 -- members that one script moves
 
--- The loser's members go over, the best ones now; a story that loses its name points to the other for good.
+-- The loser's members go over, the best ones now; a story that loses its name points to the other as long as anything knows it.
 local function merge(win, lose)
   local c = centroid(win)
   for t, x in pairs(centroid(lose)) do c[t] = (c[t] or 0) + x end

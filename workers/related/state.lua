@@ -15,7 +15,6 @@
 --   df:<epoch> hash    of each term how many stories have it, and as u<term>, l<term> how often in capitals or not; S
 --   out:<partition>    what is still to be sent: an id; "+" and a story: its members; "r" and a story: renewal
 --   rev        string  the last revision given
--- A script reads and checks first, so that an error leaves nothing half done.
 
 local prefix, out_key = KEYS[1], KEYS[1] .. 'out:' .. ARGV[1]
 local call, pack, unpack_bytes, sub = redis.call, struct.pack, struct.unpack, string.sub
@@ -178,7 +177,7 @@ local function save_stories(article)
   if #touched == 0 then return end
   take_revision()
   for _, s in ipairs(touched) do
-    if s.n <= 0 then end_story(s) end
+    if s.n <= 0 and not s.ended then end_story(s) end
     if not s.ended and not s.into then
       local sk = key('s', s.id)
       s.top = nil
@@ -189,7 +188,7 @@ local function save_stories(article)
       if s.c then call('SET', key('c', s.id), table.concat(c), 'EX', p.story_ttl)
       else call('EXPIRE', key('c', s.id), p.story_ttl) end
       if now - s.rn > 86400 then
-        if s.n > 1 then enter('r' .. s.id, revision) end
+        enter('r' .. s.id, revision)
         s.rn = now
       end
       call('HSET', sk, 'v', revision, 'n', s.n, 'first', s.first, 'last', s.last, 'lead', s.lead, 'rn', s.rn)
