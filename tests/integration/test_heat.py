@@ -133,6 +133,10 @@ def test_half_life_fades_in_steps(new_namespace, workers):
     assert "next" in facets(ns, 1)[-1]
     until(lambda: heat_of(ns, 2)[0] == 0, 30, lambda: f"an old article is cold: {facets(ns, 2)[-1]}")
     assert set(due(ns)) == {ident(1)}
+    told = json.loads(tool("explain", "-c", ns.config, ident(1), "--json", check=True).stdout)["heat"]
+    assert sum(part["points"] for part in told["facet"]["parts"]) + told["faded"]["points"] == 45
+    assert str(6 * HOUR * 1000) in told["faded"]["rule"]
+    assert "-45  half of it goes" in tool("explain", "-c", ns.config, ident(1), check=True).stdout
     stop(worker)
 
 
