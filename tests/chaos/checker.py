@@ -21,7 +21,7 @@ from support.workers import INPUTS
 from . import facets, model
 
 SOURCE_TIME = re.compile(rb'"sourceTime": ?\d+')
-WM = re.compile(r"(\d+) (\d+) (-|-?\d+) (-|-?\d+) (-|[0-9a-f]{8})")
+WM = re.compile(r"(\d+) (\d+) (-|-?\d+) (-|-?\d+) (-|[0-9a-f]{8})( \d+( \d+ (-|\d+) [0-9a-f]{8})?)?")
 DUMMY = b"chaos-dummy-"
 # A message costs 0.1 ms to check against its schema: the first so many of each stream, then one of so many.
 SCHEMA_ALL, SCHEMA_SHARE = 1000, 10
