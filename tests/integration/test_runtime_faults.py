@@ -115,6 +115,22 @@ def test_redis_becomes_a_replica_and_primary_again(two, workers, redis):
     all_there(two, worker)
 
 
+def test_redis_with_a_clock_behind_what_was_sent_is_waited_for(two, workers, redis):
+    """Revisions are its time: after a failover to a slow clock they would be smaller than those that are on the stream."""
+    worker = workers.start("publish", two.config)
+    with redis.client() as client:
+        ahead_us = (client.time()[0] + 6) * 1000000
+        put_many(two, [1], ahead_us)
+        two.wait_done("publish", "normalized")
+        client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        put_many(two, [2], 1000)
+        wait_count(two, "records", 2)
+        assert client.time()[0] * 1000000 >= ahead_us, "it did not wait"
+    assert any("the clock of Redis is" in line["msg"] for line in log_lines(worker, "retry"))
+    assert revision_of(latest(two)[ident(2)]) >= ahead_us
+    stop(worker)
+
+
 def test_redis_emptied_under_a_working_worker(two, workers, redis):
     worker = in_the_middle(two, workers)
     until(lambda: sum(offset or 0 for offset in two.committed(two.group("publish"), "normalized").values()) > 0, 15,
