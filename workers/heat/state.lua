@@ -64,10 +64,12 @@ local function make_room(now)
   call('ZREMRANGEBYSCORE', waiting_key, '-inf', text(floor(now - p.wait_ms / 1000)))
   local over = call('ZCARD', waiting_key) + 1 - p.max_waiting
   if over <= 0 or call('ZSCORE', waiting_key, id) then return end
-  local out = call('ZPOPMIN', waiting_key, math.min(over, 16))
-  for i = 1, #out, 2 do
-    local other = sub(hk, 1, #hk - #id - 1) .. out[i] .. '}'
-    if call('HEXISTS', other, 'a') == 0 and call('HEXISTS', other, 'r') == 0 then
+  local out = call('ZRANGEBYSCORE', waiting_key, '-inf', '+inf', 'LIMIT', 0, math.min(over, 16))
+  call('ZREM', waiting_key, unpack(out))
+  for _, oldest in ipairs(out) do
+    local other = sub(hk, 1, #hk - #id - 1) .. oldest .. '}'
+    local known = call('HMGET', other, 'a', 'r')
+    if not known[1] and not known[2] then
       s.crowded = s.crowded + call('DEL', other)
     end
   end
