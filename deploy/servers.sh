@@ -8,7 +8,7 @@ nginx_limit_s=10
 redis_pid() {
     local pid
     pid=$(read_pid "$run/redis/pid") || return 1
-    [ "$(readlink "/proc/$pid/cwd" 2>/dev/null)" = "$run/redis" ] || return 1
+    [ "$(readlink "/proc/$pid/cwd" 2>/dev/null)" = "$(readlink -f "$run/redis")" ] || return 1
     case "$(readlink "/proc/$pid/exe" 2>/dev/null)" in */redis-*) printf '%s' "$pid" ;; *) return 1 ;; esac
 }
 
