@@ -211,7 +211,10 @@ def test_stream_recreated_behind_a_worker_that_ends_before_it_noticed(new_namesp
         with redis.client() as client:
             client.client_kill_filter(_type="normal", skipme=True)
     else:
-        assert worker.kill() if end == "kill" else stop(worker) is None
+        if end == "kill":
+            assert worker.kill()
+        else:
+            stop(worker)
         worker = workers.start("normalize", ns.config, "--set", "runtime.onGap=oldest")
     until_all(ns, [*range(20), *range(100, 200)])
     stop(worker)

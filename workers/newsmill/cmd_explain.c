@@ -48,19 +48,19 @@ static enum nm_status read_linking(const struct nm_args *args, struct nm_linking
     return status;
 }
 
-static enum nm_status read_options(const struct nm_args *args, struct nm_explain *explain, struct nm_error *err)
+static enum nm_status read_number(const struct nm_args *args, const char *program, const char *name, double *out,
+                                  struct nm_error *err)
 {
     NM_AUTO(nm_config_free) struct nm_config *config = NULL;
-    enum nm_status status = load(args, "publish", &config, err);
+    enum nm_status status = load(args, program, &config, err);
+    return status == NM_OK ? nm_config_number(config, name, out, err) : status;
+}
+
+static enum nm_status read_options(const struct nm_args *args, struct nm_explain *explain, struct nm_error *err)
+{
+    enum nm_status status = read_number(args, "publish", "publish.minQuality", &explain->min_quality, err);
     if (status == NM_OK)
-        status = nm_config_number(config, "publish.minQuality", &explain->min_quality, err);
-    if (status == NM_OK) {
-        nm_config_free(config);
-        config = NULL;
-        status = load(args, "heat", &config, err);
-    }
-    if (status == NM_OK)
-        status = nm_config_number(config, "heat.halfLifeMs", &explain->half_life_ms, err);
+        status = read_number(args, "heat", "heat.halfLifeMs", &explain->half_life_ms, err);
     return status == NM_OK ? read_linking(args, &explain->linking, err) : status;
 }
 

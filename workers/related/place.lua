@@ -122,7 +122,7 @@ local function ranked(found, old)
 end
 
 local function start_story()
-  local sid, was = id, story(id)
+  local sid, was = id, stories[id] -- what this script took the last member out of is known here
   if was and was.n <= 0 then end_story(was) -- it was alone there, and begins anew under the same name
   elseif call('EXISTS', key('s', sid)) == 1 then sid = ARGV[4] end
   call('HINCRBY', df_key(ts), 'S', 1)
