@@ -80,7 +80,7 @@ enum nm_status nm_position_moved(struct nm_partition *part, const struct nm_repl
 
 static bool has_wm(const struct nm_runtime *rt, const struct nm_partition *part)
 {
-    return rt->worker->inputs[part->input].when == NM_ALWAYS && !part->held;
+    return nm_has_position(rt, part) && !part->held;
 }
 
 static void append_get(struct nm_pipe *pipe, const struct nm_partition *part)
@@ -286,7 +286,7 @@ enum nm_status nm_commit(struct nm_runtime *rt, bool wait, struct nm_error *err)
     for (size_t i = 0; i < rt->n_parts; i++) {
         struct nm_partition *part = &rt->part[i];
         /* Backwards too: after a loss the offset must not be above what is finished in this timeline. */
-        if (rt->worker->inputs[part->input].when == NM_ALWAYS && !part->held && part->done != part->asked)
+        if (has_wm(rt, part) && part->done != part->asked)
             add_commit(rt, list, part);
     }
     rt->last_commit_ms = nm_boottime_ms();

@@ -21,11 +21,6 @@
 
 #define BACK_MS 60000 /* read so much before the newest wm: clocks of producers and Redis differ */
 
-static bool is_read_at_times(const struct nm_runtime *rt, const struct nm_partition *part)
-{
-    return rt->worker->inputs[part->input].when != NM_ALWAYS;
-}
-
 static bool is_read(const struct nm_runtime *rt, const struct nm_partition *part, enum nm_when when)
 {
     return rt->worker->inputs[part->input].when == when;
@@ -36,7 +31,7 @@ static rd_kafka_topic_partition_list_t *list_of(const struct nm_runtime *rt)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)rt->n_parts + 1);
     for (size_t i = 0; i < rt->n_parts; i++)
-        if (!is_read_at_times(rt, &rt->part[i]))
+        if (nm_has_position(rt, &rt->part[i]))
             (void)rd_kafka_topic_partition_list_add(list, nm_partition_topic(rt, &rt->part[i]), rt->part[i].id);
     return list;
 }
@@ -49,7 +44,7 @@ static enum nm_status read_committed(struct nm_runtime *rt, struct nm_error *err
     rd_kafka_resp_err_t code = list->cnt ? rd_kafka_committed(rt->consumer, list, NM_KAFKA_WAIT_MS) : 0;
     for (size_t i = 0; !code && i < rt->n_parts; i++) {
         struct nm_partition *part = &rt->part[i];
-        if (is_read_at_times(rt, part))
+        if (!nm_has_position(rt, part))
             continue;
         const rd_kafka_topic_partition_t *got =
             rd_kafka_topic_partition_list_find(list, nm_partition_topic(rt, part), part->id);
@@ -204,7 +199,7 @@ static enum nm_status decide(struct nm_runtime *rt, struct nm_error *err)
         struct nm_resume resume = {0};
         char what[300];
         part->rebuild_until = -1;
-        if (is_read_at_times(rt, part))
+        if (!nm_has_position(rt, part))
             continue;
         (void)snprintf(what, sizeof what, "%.250s/%d", nm_partition_topic(rt, part), part->id);
         status = nm_resume_decide(what, &part->facts, &resume, err);
@@ -260,7 +255,7 @@ static bool may_have_lost_writes(struct nm_runtime *rt)
     bool lost = rt->begun_connects > 0 && rt->redis_connects != rt->begun_connects;
     rt->begun_connects = rt->redis_connects;
     for (size_t i = 0; i < rt->n_parts; i++)
-        lost = lost || (!is_read_at_times(rt, &rt->part[i]) && rt->part[i].rolled_back);
+        lost = lost || (nm_has_position(rt, &rt->part[i]) && rt->part[i].rolled_back);
     return lost;
 }
 
@@ -269,7 +264,7 @@ static int64_t time_before_loss(const struct nm_runtime *rt)
 {
     int64_t newest_us = -1;
     for (size_t i = 0; i < rt->n_parts; i++)
-        if (!is_read_at_times(rt, &rt->part[i]) && rt->part[i].has_wm && rt->part[i].wm.redis_us > newest_us)
+        if (nm_has_position(rt, &rt->part[i]) && rt->part[i].has_wm && rt->part[i].wm.redis_us > newest_us)
             newest_us = rt->part[i].wm.redis_us;
     int64_t ms = newest_us / 1000 - BACK_MS;
     return newest_us < 0 ? -1 : ms > 0 ? ms : 0;
@@ -306,7 +301,7 @@ static enum nm_status plan_reading_first(struct nm_runtime *rt, struct nm_error 
     enum nm_status status = plan_reading_back(rt, err);
     for (size_t i = 0; status == NM_OK && i < rt->n_parts; i++) {
         struct nm_partition *part = &rt->part[i];
-        if (is_read_at_times(rt, part))
+        if (!nm_has_position(rt, part))
             continue;
         if (state_lost(rt, part->id))
             begin_again(part, reading_first(rt, part->id));
@@ -338,7 +333,7 @@ static enum nm_status make_wm(struct nm_runtime *rt, struct nm_error *err)
 
 static bool is_fetched(const struct nm_runtime *rt, const struct nm_partition *part)
 {
-    return is_read_at_times(rt, part) ? part->rebuild_until >= 0 : !part->held;
+    return nm_has_position(rt, part) ? !part->held : part->rebuild_until >= 0;
 }
 
 static enum nm_status fetch_from_positions(struct nm_runtime *rt, struct nm_error *err)

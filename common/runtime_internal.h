@@ -229,6 +229,12 @@ struct nm_runtime {
     bool kafka_down; /* the client said that no broker answers */
 };
 
+/* Its position is kept; else it is read at times only. */
+static inline bool nm_has_position(const struct nm_runtime *rt, const struct nm_partition *part)
+{
+    return rt->worker->inputs[part->input].when == NM_ALWAYS;
+}
+
 /* Nothing more is sent, counted or committed. */
 static inline bool nm_is_fenced(const struct nm_runtime *rt)
 {

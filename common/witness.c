@@ -125,11 +125,6 @@ void nm_witness_drop(struct nm_runtime *rt)
 
 /* ---- at a beginning ---- */
 
-static bool has_position(const struct nm_runtime *rt, const struct nm_partition *part)
-{
-    return rt->worker->inputs[part->input].when == NM_ALWAYS;
-}
-
 static bool may_be_there(const struct nm_resume_facts *facts, const struct nm_mark *mark)
 {
     return mark->crc >= 0 && mark->next > facts->oldest && mark->next <= facts->end;
@@ -142,7 +137,7 @@ enum nm_status nm_witness_begin(struct nm_runtime *rt, struct nm_error *err)
         struct nm_partition *part = &rt->part[i];
         const struct nm_resume_facts *facts = &part->facts;
         part->anchor = NM_NO_MARK;
-        if (!has_position(rt, part) || !facts->has_wm)
+        if (!nm_has_position(rt, part) || !facts->has_wm)
             continue;
         part->anchor = facts->wm.anchor;
         if (!may_be_there(facts, &part->anchor))
@@ -189,7 +184,7 @@ static struct nm_partition *next_partition(struct nm_runtime *rt)
 {
     while (rt->witness.turn < rt->n_parts) {
         struct nm_partition *part = &rt->part[rt->witness.turn++];
-        if (has_position(rt, part) && part->fetched && part->has_wm && part->anchor.crc >= 0)
+        if (nm_has_position(rt, part) && part->fetched && part->has_wm && part->anchor.crc >= 0)
             return part;
     }
     return NULL;

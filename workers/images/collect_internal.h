@@ -12,7 +12,6 @@ struct im_row {
     char sha[IM_SHA_BYTES], score[IM_SCORE_BYTES];
     int64_t used_ms, stored_ms;    /* stored_ms -1: there is no such object */
     int64_t dying_ms, deleting_ms; /* -1: it is not */
-    int64_t bytes;                 /* of the object */
     int64_t all_bytes, n_files;    /* with the thumbnails, whose bytes are guessed */
 };
 

@@ -192,7 +192,7 @@ bool im_row_of(const struct nm_reply *fields, struct im_row *row)
     row->stored_ms = time_of(nm_reply_at(fields, 0));
     row->dying_ms = time_of(nm_reply_at(fields, 1));
     row->deleting_ms = time_of(nm_reply_at(fields, 2));
-    row->bytes = row->all_bytes = bytes > 0 && bytes <= IM_OBJECT_BYTES ? bytes : 0;
+    row->all_bytes = bytes > 0 && bytes <= IM_OBJECT_BYTES ? bytes : 0;
     (void)im_thumbs_of(thumbs, file, &n);
     for (size_t i = 0; i < n; i++)
         row->all_bytes += (int64_t)file[i].width * file[i].height / PIXELS_A_BYTE;
