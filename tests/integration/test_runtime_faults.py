@@ -30,8 +30,10 @@ def wm_keys(ns):
     return [f"{ns.name}:wm:{ns.group('publish')}:{ns.topic['normalized']}:{p}" for p in range(ns.partitions)]
 
 
-# Few events in flight and reports that take their time: busy long enough for a fault.
-SLOW = ("--set", "runtime.batchItems=50", "--set", "runtime.inFlightItems=100", "--set", "kafka.producer.linger.ms=30")
+# Few events in flight and reports that take their time: busy long enough for a fault. One fetch brings all of a
+# partition: a worker whose broker dies while the next fetch is under way has nothing to do, and nothing to retry.
+SLOW = ("--set", "runtime.batchItems=50", "--set", "runtime.inFlightItems=100", "--set", "kafka.producer.linger.ms=30",
+        "--set", "kafka.consumer.fetch.message.max.bytes=10000000")
 
 
 def in_the_middle(ns, workers, *arguments, times=1):
