@@ -102,7 +102,7 @@ static enum nm_status take_assignment(struct nm_runtime *rt, struct nm_error *er
             continue; /* a member with another option file subscribed to it */
         part[n].input = input;
         part[n].id = list->elems[i].partition;
-        part[n].rebuild_until = part[n].end = -1;
+        part[n].rebuild_until = part[n].end = part[n].furthest = -1;
         part[n].progress_ms = nm_boottime_ms();
         name_keys(rt, &part[n], list->elems[i].topic);
         n++;
@@ -122,15 +122,9 @@ static enum nm_status take_assignment(struct nm_runtime *rt, struct nm_error *er
  * the committed offset moves. */
 static enum nm_status give_back(struct nm_runtime *rt, struct nm_error *err)
 {
-    struct nm_error why = {0};
     enum nm_status status = NM_OK;
     if (rt->resolved && !rt->verifying)
-        status = nm_drain(rt, rt->settings.runtime.drain_ms, &why);
-    if (status == NM_RETRY) {
-        nm_log(NM_WARN, "group.undrained", "%s: whoever owns the partitions next reads it again", why.msg);
-        nm_look_at_sent(rt);
-    } else if (status != NM_OK && err)
-        *err = why;
+        status = nm_drain_to_leave(rt, "group.undrained", err);
     if (status == NM_OK && !rt->rebalance_lost && rt->resolved && !rt->verifying)
         nm_guard_end(rt);
     bool commit = !rt->rebalance_lost && (status == NM_OK || status == NM_RETRY);

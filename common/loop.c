@@ -15,7 +15,8 @@
 
 #define BACKOFF_MIN_MS 50
 #define BACKOFF_MAX_MS 5000
-#define FLUSH_MS       5 /* sends at once what lingers */
+#define FLUSH_MS       5    /* sends at once what lingers */
+#define LOOK_MS        1000 /* at least, for what was sent before partitions are left */
 
 /* ---- moving ---- */
 
@@ -62,7 +63,7 @@ static void wait_for_something(struct nm_runtime *rt, int64_t until_ms)
     }
 }
 
-static enum nm_status drain(struct nm_runtime *rt, int64_t ms, struct nm_error *err)
+static enum nm_status pump_until_idle(struct nm_runtime *rt, int64_t ms, struct nm_error *err)
 {
     int64_t until_ms = nm_boottime_ms() + ms;
     struct nm_work *filling = nm_work_filling(rt);
@@ -83,10 +84,11 @@ static enum nm_status drain(struct nm_runtime *rt, int64_t ms, struct nm_error *
     }
 }
 
-enum nm_status nm_drain(struct nm_runtime *rt, int64_t ms, struct nm_error *err)
+/* Finishes what is in flight, without taking more, until ms passed. */
+static enum nm_status drain(struct nm_runtime *rt, int64_t ms, struct nm_error *err)
 {
     rt->draining = true;
-    enum nm_status status = drain(rt, ms, err);
+    enum nm_status status = pump_until_idle(rt, ms, err);
     rt->draining = false;
     return status;
 }
@@ -114,15 +116,32 @@ static bool some_sent(const struct nm_runtime *rt)
     return some;
 }
 
-void nm_look_at_sent(struct nm_runtime *rt)
+/* Before works are dropped by a process that others may have replaced: what it sent late may lie above what they sent,
+ * with nobody else to look. Finishes the works that were sent, as far as Redis and Kafka allow; of their partitions
+ * neither wm nor the commit moves. */
+static void look_at_sent(struct nm_runtime *rt, int64_t ms)
 {
     if (!rt->producer || !nm_redis_alive(rt->redis) || !some_sent(rt))
         return;
     struct nm_error why = {0};
     rt->fenced = true;
-    if (nm_drain(rt, rt->settings.runtime.drain_ms, &why) != NM_OK)
+    if (drain(rt, ms, &why) != NM_OK)
         nm_log(NM_DEBUG, "retry", "what was sent last is not looked at: %s", why.msg);
     rt->fenced = false;
+}
+
+enum nm_status nm_drain_to_leave(struct nm_runtime *rt, const char *event, struct nm_error *err)
+{
+    int64_t by_ms = nm_boottime_ms() + rt->settings.runtime.drain_ms;
+    struct nm_error why = {0};
+    enum nm_status status = drain(rt, rt->settings.runtime.drain_ms, &why);
+    if (status == NM_RETRY) {
+        nm_log(NM_WARN, event, "%s: whoever owns the partitions next reads it again", why.msg);
+        int64_t left_ms = by_ms - nm_boottime_ms();
+        look_at_sent(rt, left_ms > LOOK_MS ? left_ms : LOOK_MS);
+    } else if (status != NM_OK && err)
+        *err = why;
+    return status;
 }
 
 void nm_drop_all(struct nm_runtime *rt)
@@ -180,7 +199,7 @@ static enum nm_status recover(struct nm_runtime *rt, const struct nm_error *why,
     nm_observe_retry(rt, why);
     nm_log_again(NM_WARN, "retry", "%s; dropping what is in memory and going on from the watermark (%u in a row)",
                  why->msg, rt->failures);
-    nm_look_at_sent(rt);
+    look_at_sent(rt, rt->settings.runtime.drain_ms);
     nm_drop_all(rt);
     return idle(rt, backoff_ms(rt->failures), err);
 }
@@ -300,28 +319,19 @@ static enum nm_status stop(struct nm_runtime *rt, struct nm_error *err)
 {
     if (!rt->member || !rt->resolved || rt->verifying)
         return NM_OK;
-    struct nm_error why = {0};
-    enum nm_status status = nm_drain(rt, rt->settings.runtime.drain_ms, &why);
+    enum nm_status status = nm_drain_to_leave(rt, "stop.undrained", err);
+    rt->undrained = status == NM_RETRY;
     if (status == NM_OK) {
         nm_guard_end(rt);
         nm_observe_leave(rt);
-        return nm_commit(rt, true, err);
     }
-    if (status == NM_RETRY) { /* read again at the next start */
-        nm_log(NM_WARN, "stop.undrained", "%s", why.msg);
-        rt->undrained = true;
-        nm_look_at_sent(rt);
-        return nm_commit(rt, true, err);
-    }
-    if (err)
-        *err = why;
-    return status;
+    return status == NM_OK || status == NM_RETRY ? nm_commit(rt, true, err) : status;
 }
 
 /* The operator must act: what is in flight and in order is finished first. */
 static void finish_before_exit(struct nm_runtime *rt)
 {
-    if (rt->member && rt->resolved && !rt->verifying && nm_drain(rt, rt->settings.runtime.drain_ms, NULL) == NM_OK &&
+    if (rt->member && rt->resolved && !rt->verifying && drain(rt, rt->settings.runtime.drain_ms, NULL) == NM_OK &&
         nm_commit(rt, true, NULL) != NM_OK)
         nm_log(NM_DEBUG, "kafka.commit", "the last offsets were not committed");
 }

@@ -9,7 +9,8 @@
 #include <time.h>
 
 #define REPORT_MS   250
-#define METADATA_MS 100 /* longest look whether a cluster that was away is back, or where a partition ends */
+#define LATE_MS     2500 /* nobody looked for so long */
+#define METADATA_MS 100  /* longest look whether a cluster that was away is back, or where a partition ends */
 
 enum nm_status nm_observe_open(struct nm_runtime *rt, struct nm_error *err)
 {
@@ -128,6 +129,12 @@ static void count_in_flight(const struct nm_runtime *rt, size_t part, struct nm_
         }
 }
 
+/* An input that is read after a loss only has neither lag nor progress but then. */
+static bool is_reported(const struct nm_runtime *rt, const struct nm_partition *part)
+{
+    return rt->worker->inputs[part->input].when == NM_ALWAYS || part->fetched;
+}
+
 static void report_partition(struct nm_runtime *rt, size_t i, bool all_well, struct nm_partition_report *out)
 {
     struct nm_partition *part = &rt->part[i];
@@ -149,9 +156,11 @@ static void report_partition(struct nm_runtime *rt, size_t i, bool all_well, str
         out->lag_ms = 0;
     else if (lag && next_ms > 0)
         out->lag_ms = now_ms > next_ms ? now_ms - next_ms : 0;
-    if (!lag || !all_well || part->done != part->seen_done || part->held || part->paused)
+    bool advanced = part->done > part->furthest;
+    if (!lag || !all_well || advanced || part->held || part->ahead)
         part->progress_ms = boot_ms;
-    part->seen_done = part->done;
+    if (advanced)
+        part->furthest = part->done;
     nm_runtime_metrics_lag(&rt->observer.rm, rt->worker->inputs[part->input].stream, part->id,
                            out->end < 0 ? -1 : out->end - out->next, out->lag_ms);
 }
@@ -161,7 +170,7 @@ static const char *not_live(struct nm_runtime *rt)
     struct nm_observer *ob = &rt->observer;
     for (size_t i = 0; i < rt->n_parts; i++) {
         const struct nm_partition *part = &rt->part[i];
-        if (nm_boottime_ms() - part->progress_ms <= rt->settings.runtime.stall_ms)
+        if (!is_reported(rt, part) || nm_boottime_ms() - part->progress_ms <= rt->settings.runtime.stall_ms)
             continue;
         (void)snprintf(ob->stalled, sizeof ob->stalled,
                        "%.200s/%d has events and made no progress for %lld ms although Redis and Kafka answer",
@@ -207,7 +216,8 @@ static void look_for_ends(struct nm_runtime *rt)
     }
 }
 
-static bool make_report(struct nm_runtime *rt, struct nm_report *out)
+/* Not on time: this process stood still, which says nothing about its work. */
+static bool make_report(struct nm_runtime *rt, bool on_time, struct nm_report *out)
 {
     struct nm_observer *ob = &rt->observer;
     struct nm_partition_report *rows = realloc(ob->report, (rt->n_parts + 1) * sizeof *rows);
@@ -221,10 +231,10 @@ static bool make_report(struct nm_runtime *rt, struct nm_report *out)
                               .redis_address = ob->redis_address[0] ? ob->redis_address : NULL,
                               .redis_connects = rt->redis_connects,
                               .partition = rows};
-    bool all_well = out->joined && out->redis_ok && out->kafka_ok;
+    bool all_well = on_time && out->redis_ok && out->kafka_ok;
     look_for_ends(rt);
     for (size_t i = 0; i < rt->n_parts; i++)
-        if (rt->worker->inputs[rt->part[i].input].when == NM_ALWAYS || rt->part[i].fetched)
+        if (is_reported(rt, &rt->part[i]))
             report_partition(rt, i, all_well, &rows[out->n_partitions++]);
     out->not_live = not_live(rt);
     return true;
@@ -262,10 +272,11 @@ enum nm_status nm_observe_tick(struct nm_runtime *rt, struct nm_error *err)
     nm_watchdog_beat(ob->watchdog);
     if (now_ms - ob->reported_ms < REPORT_MS)
         return NM_OK;
+    bool on_time = now_ms - ob->reported_ms < LATE_MS;
     ob->reported_ms = now_ms;
     nm_log_tick();
     struct nm_report report;
-    if (!make_report(rt, &report))
+    if (!make_report(rt, on_time, &report))
         return NM_OK;
     set_gauges(rt);
     nm_admin_publish(ob->admin, &report);

@@ -10,7 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LOOK_MS 1000 /* between two questions whether wm is still what it was, while nothing moves it */
+#define COMMIT_MS 3000 /* longest wait for the answer to a last commit */
+#define LOOK_MS   1000 /* between two questions whether wm is still what it was, while nothing moves it */
 
 /* ---- wm ---- */
 
@@ -280,6 +281,21 @@ static void add_commit(const struct nm_runtime *rt, rd_kafka_topic_partition_lis
     part->asked = part->done;
 }
 
+/* librdkafka's own wait has no limit of ours: without a broker it outlasts a stop. */
+static rd_kafka_resp_err_t commit_and_wait(rd_kafka_t *consumer, const rd_kafka_topic_partition_list_t *list)
+{
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(consumer);
+    rd_kafka_resp_err_t code = rd_kafka_commit_queue(consumer, list, queue, NULL, NULL);
+    rd_kafka_event_t *event = code ? NULL : rd_kafka_queue_poll(queue, COMMIT_MS);
+    if (event)
+        code = rd_kafka_event_error(event);
+    else if (!code)
+        code = RD_KAFKA_RESP_ERR__TIMED_OUT;
+    rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    return code;
+}
+
 enum nm_status nm_commit(struct nm_runtime *rt, bool wait, struct nm_error *err)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)rt->n_parts + 1);
@@ -291,7 +307,9 @@ enum nm_status nm_commit(struct nm_runtime *rt, bool wait, struct nm_error *err)
     }
     rt->last_commit_ms = nm_boottime_ms();
     bool some = list->cnt > 0;
-    rd_kafka_resp_err_t code = some ? rd_kafka_commit(rt->consumer, list, !wait) : RD_KAFKA_RESP_ERR_NO_ERROR;
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (some)
+        code = wait ? commit_and_wait(rt->consumer, list) : rd_kafka_commit(rt->consumer, list, true);
     rd_kafka_topic_partition_list_destroy(list);
     if (some)
         NM_FAULT(NM_POINT_COMMITTED);

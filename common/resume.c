@@ -162,7 +162,8 @@ static void begin_at(struct nm_runtime *rt, struct nm_partition *part, const str
     if (part->make_wm)
         part->anchor = NM_NO_MARK;
     part->event_ms = part->wm.event_ms;
-    part->progress_ms = nm_boottime_ms();
+    if (resume->state_lost || resume->rolled_back || resume->gap) /* else to begin again is no progress */
+        part->furthest = resume->start;
     part->behind_until = facts->has_wm ? facts->end : 0;
     part->lost = resume->state_lost;
     part->held = false;
@@ -247,6 +248,8 @@ static void read_first(struct nm_partition *first, int64_t from)
         return;
     first->done = first->polled = from;
     first->rebuild_until = first->facts.end;
+    first->furthest = -1;
+    first->progress_ms = nm_boottime_ms();
 }
 
 /* Redis lost writes of ours, or was away: then a partition in which nothing happened meanwhile has no sign of it. */

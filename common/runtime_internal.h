@@ -54,24 +54,24 @@ struct nm_output {
 struct nm_partition {
     size_t input; /* index into worker->inputs */
     int32_t id;
-    char key[NM_WM_KEY_BYTES];      /* of wm in Redis                                 */
-    char try_key[NM_WM_KEY_BYTES];  /* of the crash guard                             */
-    int64_t polled;                 /* everything below is in a work or finished      */
-    int64_t done;                   /* everything below is finished and in wm         */
-    int64_t committed;              /* Kafka's, as far as it answered                 */
-    int64_t asked;                  /* the last commit that was sent                  */
-    int64_t resend_until;           /* offsets below: no mark suppresses an output    */
-    int64_t end;                    /* of the stream, as far as known; -1             */
-    int64_t caught_up_ms;           /* wall clock when it was last seen without lag; 0: never */
-    int64_t behind_until;           /* end when it was taken up; 0 in a new group     */
-    int64_t progress_ms, seen_done; /* boot time of the last progress, or when there was nothing to do; where it was */
-    int64_t rebuild_until;          /* of an input that is read at times only: its end; -1: not read now */
-    bool lost;                      /* its state is gone: read again from the oldest  */
-    bool held;                      /* not fetched until what is read first is read   */
-    bool make_wm;                   /* write wm before anything is taken              */
-    bool rolled_back;               /* Redis had lost writes at the last beginning    */
-    bool gap;                       /* the offsets committed so far mean nothing any more */
-    bool rebuilt;                   /* what is read again was put back from records: marks hold */
+    char key[NM_WM_KEY_BYTES];     /* of wm in Redis                                 */
+    char try_key[NM_WM_KEY_BYTES]; /* of the crash guard                             */
+    int64_t polled;                /* everything below is in a work or finished      */
+    int64_t done;                  /* everything below is finished and in wm         */
+    int64_t committed;             /* Kafka's, as far as it answered                 */
+    int64_t asked;                 /* the last commit that was sent                  */
+    int64_t resend_until;          /* offsets below: no mark suppresses an output    */
+    int64_t end;                   /* of the stream, as far as known; -1             */
+    int64_t caught_up_ms;          /* wall clock when it was last seen without lag; 0: never */
+    int64_t behind_until;          /* end when it was taken up; 0 in a new group     */
+    int64_t progress_ms, furthest; /* boot time of the last progress, or when there was nothing to do; how far it was */
+    int64_t rebuild_until;         /* of an input that is read at times only: its end; -1: not read now */
+    bool lost;                     /* its state is gone: read again from the oldest  */
+    bool held;                     /* not fetched until what is read first is read   */
+    bool make_wm;                  /* write wm before anything is taken              */
+    bool rolled_back;              /* Redis had lost writes at the last beginning    */
+    bool gap;                      /* the offsets committed so far mean nothing any more */
+    bool rebuilt;                  /* what is read again was put back from records: marks hold */
     bool fetched, paused;
     bool ahead; /* in a replay: waits for slower partitions of the group */
     bool has_wm;
@@ -245,12 +245,9 @@ extern volatile sig_atomic_t nm_stop_requested;
 
 /* loop.c */
 NM_MUST_USE enum nm_status nm_loop(struct nm_runtime *rt, struct nm_error *err);
-/* Finishes what is in flight, without taking more, until ms passed. */
-NM_MUST_USE enum nm_status nm_drain(struct nm_runtime *rt, int64_t ms, struct nm_error *err);
-/* Before works are dropped by a process that others may have replaced: what it sent late may lie above what they sent,
- * with nobody else to look. Finishes the works that were sent, as far as Redis and Kafka allow; of their partitions
- * neither wm nor the commit moves. */
-void nm_look_at_sent(struct nm_runtime *rt);
+/* Drains before partitions are given up, within runtime.drainMs and a second more. NM_RETRY: not all was finished,
+ * which is logged as `event`, and what was sent has been looked at. */
+NM_MUST_USE enum nm_status nm_drain_to_leave(struct nm_runtime *rt, const char *event, struct nm_error *err);
 /* Drops everything in flight and above wm. */
 void nm_drop_all(struct nm_runtime *rt);
 

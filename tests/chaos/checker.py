@@ -13,7 +13,6 @@ import re
 import zlib
 
 from confluent_kafka import Producer
-from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from support import schemas
 from support.waiting import until
 from support.workers import INPUTS
@@ -209,22 +208,13 @@ def check_positions(space, findings):
 
 # ---- compaction
 
-def alter_topic(space, stream, settings):
-    entries = [ConfigEntry(name, str(value), incremental_operation=AlterConfigOpType.SET)
-               for name, value in settings.items()]
-    resource = ConfigResource(ResourceType.TOPIC, space.topic[stream], incremental_configs=entries)
-    admin = space.kafka.admin()  # kept: its futures die with it
-    for future in admin.incremental_alter_configs([resource]).values():
-        future.result(30)
-
-
 def compact(space, timeout_s=90):
     """Makes the broker compact `records`, and waits until no id is left twice below the last, still open segment.
 
     A message to each partition closes the segment before it, once that is old enough (segment.ms); the cleaner never
     touches the open one."""
-    alter_topic(space, "records", {"segment.ms": 500, "min.cleanable.dirty.ratio": 0.01, "max.compaction.lag.ms": 1000,
-                                   "delete.retention.ms": 100})
+    space.alter("records", segment_ms=500, min_cleanable_dirty_ratio=0.01, max_compaction_lag_ms=1000,
+                delete_retention_ms=100)
     below = space.ends("records")
     producer = Producer({"bootstrap.servers": space.kafka.brokers, "acks": "all", "log_level": 0})
     state = {}

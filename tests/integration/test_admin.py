@@ -11,7 +11,7 @@ import urllib.request
 
 import pytest
 
-from support.articles import article, message, put, samples
+from support.articles import article, message, put, retries, samples
 from support.servers import free_port
 from support.waiting import until
 from support.workers import tool
@@ -205,6 +205,28 @@ def test_kafka_that_dies_is_told_and_forgotten(ns, workers, kafka):
     finally:
         kafka.start()
     until(lambda: get(address, "/readyz")[0] == 200, 90, lambda: f"it is ready again: {get(address, '/readyz')}")
+    assert workers.stop() == [0]
+
+
+def test_a_worker_that_begins_again_and_again_without_progress_is_not_live(ns, workers):
+    """Kafka and Redis answer, but no record is taken: each new beginning is no progress. With nothing to do it was live.
+
+    stallMs is longer than an attempt and the wait after it."""
+    worker = workers.start("publish", ns.config, "--set", "runtime.stallMs=12000")
+    address = announced(ns, worker)["admin"]
+    load(ns, range(3))
+    until(lambda: json.loads(get(address, "/status")[2])["uptimeMs"] > 14000, 30, "it has been idle for longer than stallMs",
+          every_s=0.2)
+    assert get(address, "/livez") == (200, "text/plain; charset=utf-8", "live\n")
+    ns.alter("records", message_timestamp_before_max_ms=0)
+    put(ns, "normalized", [message(ns, article(n, 1000 + n)) for n in range(3, 20)])
+    text = until(lambda: (reply := get(address, "/livez"))[0] == 503 and reply[2], 60,
+                 lambda: f"it is not live: {get(address, '/status')[2]}\n{worker.log_tail()}")
+    assert ns.topic["normalized"] in text and "made no progress" in text
+    assert json.loads(get(address, "/status")[2])["notLive"] and retries(worker) >= 2
+    ns.alter("records", message_timestamp_before_max_ms=2**63 - 1)
+    until(lambda: get(address, "/livez")[0] == 200, 40, "it goes on")
+    ns.wait_done("publish", "normalized")
     assert workers.stop() == [0]
 
 

@@ -288,6 +288,18 @@ def test_broker_killed_and_away_for_longer_than_a_delivery_may_take(two, workers
     stop(again)
 
 
+def test_a_worker_stops_in_time_while_the_broker_is_away(two, workers, kafka):
+    """Neither its last records nor its last commit can be delivered: it says so and ends, within runtime.stopMs."""
+    worker = in_the_middle(two, workers)
+    kafka.kill()
+    try:
+        stop(worker)
+    finally:
+        kafka.start()
+    assert "stop.undrained" in worker.log_text()
+    all_there(two, workers.start("publish", two.config))
+
+
 def test_output_topic_deleted_under_a_working_worker(one, workers):
     worker = workers.start("publish", one.config)
     put_many(one, range(10), 1000)

@@ -11,7 +11,7 @@ import secrets
 
 import yaml
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import NewTopic, OffsetSpec
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, OffsetSpec, ResourceType
 from redis.exceptions import RedisError
 
 from . import schemas
@@ -149,6 +149,15 @@ class Namespace:
             future.result(30)
         await_leaders(admin, [self.topic[stream] for stream in wanted], self.partitions)
         return self
+
+    def alter(self, stream, **settings):
+        """Changes settings of a stream; their dots are written as underscores."""
+        entries = [ConfigEntry(name.replace("_", "."), str(value), incremental_operation=AlterConfigOpType.SET)
+                   for name, value in settings.items()]
+        resource = ConfigResource(ResourceType.TOPIC, self.topic[stream], incremental_configs=entries)
+        admin = self.kafka.admin()  # kept: its futures die with it
+        for future in admin.incremental_alter_configs([resource]).values():
+            future.result(30)
 
     def recreate(self, stream):
         """Deletes a stream and makes it anew, empty."""
