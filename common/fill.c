@@ -116,13 +116,19 @@ void nm_on_consumer_error(rd_kafka_t *rk, int code, const char *reason, void *op
         nm_log(NM_DEBUG, "kafka.consumer", "%s", reason);
 }
 
-/* Of a compacted stream the last offsets may be gone: what is read for a rebuild ends where Kafka says so. */
+/* The last offsets may hold no event: of a compacted stream they are gone, and those of the markers that end
+ * transactions are never delivered. What is read for a rebuild ends where Kafka says so, and a position passes over
+ * them. */
 static void note_end(struct nm_runtime *rt, const rd_kafka_message_t *message)
 {
     struct nm_partition *part =
         nm_partition_find(rt, nm_input_find(rt, rd_kafka_topic_name(message->rkt)), message->partition);
-    if (part && part->rebuild_until >= 0 && message->offset >= part->rebuild_until)
+    if (!part || !part->fetched)
+        return;
+    if (part->rebuild_until >= 0 && message->offset >= part->rebuild_until)
         part->rebuild_until = part->polled;
+    part->skip_from = part->polled;
+    part->skip_to = message->offset;
 }
 
 /* What consumer_poll() says instead of a message. */
@@ -138,6 +144,9 @@ static enum nm_status consumer_event(struct nm_runtime *rt, const rd_kafka_messa
         return NM_OK;
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET: /* the next beginning finds the gap, and follows runtime.onGap */
         return nm_fail(err, NM_RETRY, "%s/%d: our position is outside of the stream (%s)", topic, message->partition,
+                       rd_kafka_message_errstr(message));
+    case RD_KAFKA_RESP_ERR__BAD_MSG: /* what follows must not carry the position over it */
+        return nm_fail(err, NM_RETRY, "%s/%d: damaged records (%s)", topic, message->partition,
                        rd_kafka_message_errstr(message));
     case RD_KAFKA_RESP_ERR__FATAL:
         return nm_fail(err, NM_FATAL, "Kafka consumer: %s", rd_kafka_message_errstr(message));
@@ -233,6 +242,7 @@ static enum nm_status take_one(struct nm_runtime *rt, bool *got, struct nm_error
         rd_kafka_message_destroy(message);
         return status;
     }
+    rt->kafka_down = false;
     struct nm_work *work = nm_work_filling(rt);
     if (!work)
         work = nm_work_take(rt, NM_STAGE_FILLING);

@@ -211,7 +211,7 @@ enum nm_status nm_kafka_consumer_open(const struct nm_settings *settings, const 
     /* librdkafka wants some group even for assign() without one; it is never joined, and nothing is committed. */
     if (status == NM_OK)
         status = set(conf, "group.id", group ? group : "newsmill-tool", err);
-    if (status == NM_OK && (!group || (hooks && hooks->tell_end)))
+    if (status == NM_OK)
         status = set(conf, "enable.partition.eof", "true", err);
     if (status == NM_OK && NM_CONTROL(NM_CONTROL_STORED_OFFSETS))
         status = set(conf, "enable.auto.offset.store", "true", err);

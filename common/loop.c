@@ -201,7 +201,11 @@ static enum nm_status recover(struct nm_runtime *rt, const struct nm_error *why,
                  why->msg, rt->failures);
     look_at_sent(rt, rt->settings.runtime.drain_ms);
     nm_drop_all(rt);
-    return idle(rt, backoff_ms(rt->failures), err);
+    enum nm_status status = idle(rt, backoff_ms(rt->failures), err);
+    if (status != NM_RETRY)
+        return status;
+    nm_drop_all(rt); /* an announcement, or one more of the consumer's errors: the same beginning mends it */
+    return NM_OK;
 }
 
 #ifdef NM_CHAOS
@@ -310,6 +314,10 @@ static enum nm_status turn(struct nm_runtime *rt, struct nm_error *err)
     enum nm_status status = get_ready(rt, &ready, err);
     if (status != NM_OK)
         return status;
+    if (!ready && nm_redis_in_flight(rt->redis)) /* announcements, while nobody works */
+        status = nm_redis_advance(rt->redis, err);
+    if (status != NM_OK)
+        return status;
     if (!ready)
         return idle(rt, NM_POLL_MS, err);
     return rt->verifying ? verify(rt, err) : work(rt, err);
@@ -334,6 +342,8 @@ static void finish_before_exit(struct nm_runtime *rt)
     if (rt->member && rt->resolved && !rt->verifying && drain(rt, rt->settings.runtime.drain_ms, NULL) == NM_OK &&
         nm_commit(rt, true, NULL) != NM_OK)
         nm_log(NM_DEBUG, "kafka.commit", "the last offsets were not committed");
+    if (rt->n_parts && nm_redis_reconnect(rt, NULL) == NM_OK)
+        nm_guard_end(rt); /* no crash, however often a supervisor starts us again */
 }
 
 enum nm_status nm_loop(struct nm_runtime *rt, struct nm_error *err)

@@ -9,8 +9,9 @@
 #include <time.h>
 
 #define REPORT_MS   250
-#define LATE_MS     2500 /* nobody looked for so long */
-#define METADATA_MS 100  /* longest look whether a cluster that was away is back, or where a partition ends */
+#define LATE_MS     2500  /* nobody looked for so long */
+#define CALM_MS     30000 /* without a failure: it is over */
+#define METADATA_MS 100   /* longest look whether a cluster that was away is back, or where a partition ends */
 
 enum nm_status nm_observe_open(struct nm_runtime *rt, struct nm_error *err)
 {
@@ -78,6 +79,14 @@ void nm_observe_retry(struct nm_runtime *rt, const struct nm_error *why)
     bool redis = !nm_redis_alive(rt->redis);
     nm_series_add(ob->rm.retries[redis ? NM_DEPENDENCY_REDIS : NM_DEPENDENCY_KAFKA], 1);
     (void)snprintf(ob->retrying, sizeof ob->retrying, "%s", why->msg);
+    ob->failed_ms = nm_boottime_ms();
+}
+
+void nm_observe_recovered(struct nm_runtime *rt)
+{
+    if (rt->failures)
+        nm_log_again(NM_INFO, "recovered", "going on after %u failures", rt->failures);
+    rt->failures = 0;
 }
 
 void nm_observe_done(struct nm_runtime *rt, const struct nm_work *work)
@@ -236,6 +245,9 @@ static bool make_report(struct nm_runtime *rt, bool on_time, struct nm_report *o
     for (size_t i = 0; i < rt->n_parts; i++)
         if (is_reported(rt, &rt->part[i]))
             report_partition(rt, i, all_well, &rows[out->n_partitions++]);
+        else
+            nm_runtime_metrics_give_back(&rt->observer.rm, rt->worker->inputs[rt->part[i].input].stream,
+                                         rt->part[i].id);
     out->not_live = not_live(rt);
     return true;
 }
@@ -275,6 +287,8 @@ enum nm_status nm_observe_tick(struct nm_runtime *rt, struct nm_error *err)
     bool on_time = now_ms - ob->reported_ms < LATE_MS;
     ob->reported_ms = now_ms;
     nm_log_tick();
+    if (rt->resolved && !rt->verifying && now_ms - ob->failed_ms >= CALM_MS)
+        nm_observe_recovered(rt); /* a worker without work moves no position */
     struct nm_report report;
     if (!make_report(rt, on_time, &report))
         return NM_OK;

@@ -14,8 +14,8 @@ struct nm_observer {
     struct nm_watchdog *watchdog;
     enum nm_phase phase; /* of the loop, now */
     int64_t phase_at_ns;
-    int64_t started_ms;  /* wall clock */
-    int64_t reported_ms; /* boot time  */
+    int64_t started_ms;             /* wall clock */
+    int64_t reported_ms, failed_ms; /* boot time  */
     struct nm_partition_report *report;
     char retrying[300], stalled[320], redis_address[300];
     struct nm_pipe pipe; /* the announcement that is in flight */

@@ -53,7 +53,8 @@ bool nm_pause_ahead(struct nm_runtime *rt)
     bool changed = false, waiting = false;
     for (size_t i = 0; i < rt->n_parts; i++) {
         struct nm_partition *part = &rt->part[i];
-        bool ahead = slowest >= 0 && part->fetched && part->polled < part->facts.end &&
+        /* What is read at times only is waited for by others: it never waits for them. */
+        bool ahead = slowest >= 0 && part->fetched && nm_has_position(rt, part) && part->polled < part->facts.end &&
                      part->event_ms - slowest > rt->settings.replay_ahead_ms;
         waiting = waiting || ahead;
         if (ahead == part->ahead)

@@ -73,6 +73,8 @@ enum nm_status nm_position_moved(struct nm_partition *part, const struct nm_repl
         memcpy(part->wm_text, value->str, value->len + 1);
         part->has_wm = true;
         part->done = part->wm.next;
+        if (part->wm.last_crc >= 0)
+            part->newest = nm_watermark_last(&part->wm);
         if (part->anchor.crc < 0)
             part->anchor = nm_watermark_last(&part->wm);
     }
@@ -121,12 +123,26 @@ static enum nm_status read_look(struct nm_runtime *rt, struct nm_error *err)
     return status;
 }
 
+/* Everything up to the last event is finished, and Kafka said that there is no other one. The offset below the new
+ * position is no record, so there is no mark of it. */
+static void pass_over_markers(const struct nm_runtime *rt, struct nm_partition *part)
+{
+    if (!has_wm(rt, part) || part->dirty || part->rebuild_until >= 0 || part->skip_to <= part->skip_from ||
+        part->polled != part->skip_from || part->done != part->skip_from)
+        return;
+    part->next = part->wm;
+    part->next.next = part->polled = part->skip_to;
+    part->next.last_ms = part->next.last_crc = -1;
+    part->dirty = true;
+}
+
 /* The parts that the pipeline in flight moves are marked by `moving`; they stay dirty when more finished meanwhile. */
 static enum nm_status ask_wm(struct nm_runtime *rt, struct nm_error *err)
 {
     nm_pipe_reset(&rt->wm_pipe);
     for (size_t i = 0; i < rt->n_parts; i++) {
         struct nm_partition *part = &rt->part[i];
+        pass_over_markers(rt, part);
         part->moving = part->dirty;
         part->dirty = false;
         part->next.anchor = part->anchor;
@@ -151,9 +167,7 @@ static enum nm_status read_wm(struct nm_runtime *rt, struct nm_error *err)
     if (status != NM_OK)
         return status;
     NM_FAULT(NM_POINT_WM_WRITTEN);
-    if (rt->failures)
-        nm_log_again(NM_INFO, "recovered", "going on after %u failures", rt->failures);
-    rt->failures = 0;
+    nm_observe_recovered(rt);
     return NM_OK;
 }
 

@@ -161,6 +161,7 @@ static void begin_at(struct nm_runtime *rt, struct nm_partition *part, const str
         part->wm = fresh_wm(resume->start, facts->has_wm ? facts->wm.generation + resume->recreated : 0);
     if (part->make_wm)
         part->anchor = NM_NO_MARK;
+    part->newest = nm_watermark_last(&part->wm);
     part->event_ms = part->wm.event_ms;
     if (resume->state_lost || resume->rolled_back || resume->gap) /* else to begin again is no progress */
         part->furthest = resume->start;
@@ -232,9 +233,9 @@ static bool reading_first(const struct nm_runtime *rt, int32_t id)
 
 static void begin_again(struct nm_partition *part, bool held)
 {
-    part->done = part->polled = part->facts.oldest;
+    part->done = part->polled = part->furthest = part->facts.oldest;
     part->wm = fresh_wm(part->done, part->wm.generation);
-    part->anchor = NM_NO_MARK;
+    part->anchor = part->newest = NM_NO_MARK;
     part->event_ms = -1;
     part->make_wm = true;
     part->held = held;
@@ -345,6 +346,7 @@ static enum nm_status fetch_from_positions(struct nm_runtime *rt, struct nm_erro
     for (size_t i = 0; i < rt->n_parts; i++) {
         struct nm_partition *part = &rt->part[i];
         part->fetched = is_fetched(rt, part);
+        part->skip_from = part->skip_to = 0;
         if (part->fetched)
             rd_kafka_topic_partition_list_add(list, nm_partition_topic(rt, part), part->id)->offset = part->polled;
     }
@@ -439,5 +441,8 @@ enum nm_status nm_resume_rebuilt(struct nm_runtime *rt, struct nm_error *err)
     enum nm_status status = make_wm(rt, err);
     if (status == NM_OK)
         status = nm_commit_beginning(rt, err);
-    return status == NM_OK ? fetch_from_positions(rt, err) : status;
+    if (status != NM_OK)
+        return status;
+    nm_pause_end(rt); /* what is fetched from now on is not paused yet, whatever the window did */
+    return fetch_from_positions(rt, err);
 }

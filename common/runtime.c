@@ -167,21 +167,10 @@ static enum nm_status list_scripts(struct nm_runtime *rt, struct nm_error *err)
     return NM_OK;
 }
 
-static bool reads_to_an_end(const struct nm_worker *worker)
-{
-    for (size_t i = 0; i < worker->n_inputs; i++)
-        if (worker->inputs[i].when != NM_ALWAYS)
-            return true;
-    return false;
-}
-
 static enum nm_status join_group(struct nm_runtime *rt, struct nm_error *err)
 {
-    struct nm_kafka_hooks hooks = {.rebalance = nm_on_rebalance,
-                                   .error = nm_on_consumer_error,
-                                   .committed = nm_on_committed,
-                                   .opaque = rt,
-                                   .tell_end = reads_to_an_end(rt->worker)};
+    struct nm_kafka_hooks hooks = {
+        .rebalance = nm_on_rebalance, .error = nm_on_consumer_error, .committed = nm_on_committed, .opaque = rt};
     enum nm_status status = nm_kafka_consumer_open(&rt->settings, rt->group, &hooks, &rt->consumer, err);
     if (status != NM_OK)
         return status;

@@ -66,6 +66,7 @@ struct nm_partition {
     int64_t behind_until;          /* end when it was taken up; 0 in a new group     */
     int64_t progress_ms, furthest; /* boot time of the last progress, or when there was nothing to do; how far it was */
     int64_t rebuild_until;         /* of an input that is read at times only: its end; -1: not read now */
+    int64_t skip_from, skip_to;    /* Kafka said that between them there is nothing but markers */
     bool lost;                     /* its state is gone: read again from the oldest  */
     bool held;                     /* not fetched until what is read first is read   */
     bool make_wm;                  /* write wm before anything is taken              */
@@ -86,6 +87,7 @@ struct nm_partition {
     /* records that were processed and must still be there (witness.c) */
     bool asked_for; /* `wanted` is being read */
     struct nm_mark wanted, anchor, next_anchor;
+    struct nm_mark newest; /* of the last record below wm; between them there may be markers */
     /* crash guard: events below are taken one by one */
     int64_t suspect_until;
     struct nm_breaker breaker;
@@ -375,6 +377,7 @@ int64_t nm_observe_clock_ns(void); /* monotonic */
 void nm_observe_phase(struct nm_runtime *rt, enum nm_phase next);
 void nm_observe_beat(struct nm_runtime *rt); /* to the watchdog, between two waits */
 void nm_observe_retry(struct nm_runtime *rt, const struct nm_error *why);
+void nm_observe_recovered(struct nm_runtime *rt);
 void nm_observe_done(struct nm_runtime *rt, const struct nm_work *work);
 /* Several times a second: beats, reports, announces. */
 NM_MUST_USE enum nm_status nm_observe_tick(struct nm_runtime *rt, struct nm_error *err);

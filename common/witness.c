@@ -233,6 +233,6 @@ enum nm_status nm_witness_advance(struct nm_runtime *rt, struct nm_error *err)
         begin_round(witness);
         return NM_OK;
     }
-    part->next_anchor = nm_watermark_last(&part->wm);
+    part->next_anchor = part->newest;
     return ask(rt, part, &part->anchor, err);
 }

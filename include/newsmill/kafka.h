@@ -21,7 +21,6 @@ struct nm_kafka_hooks {
     void (*error)(rd_kafka_t *rk, int code, const char *reason, void *opaque);
     void (*committed)(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list, void *opaque);
     void *opaque;
-    bool tell_end; /* a consumer says when it has read a partition to its end (RD_KAFKA_RESP_ERR__PARTITION_EOF) */
 };
 
 void nm_kafka_close(rd_kafka_t *rk); /* destroys without leaving a group cleanly; NULL is fine */

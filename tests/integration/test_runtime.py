@@ -8,11 +8,13 @@ import signal
 import threading
 import urllib.request
 
+import pytest
 from confluent_kafka import KafkaException, TopicPartition
 
-from support.articles import (address_of, article, count, ident, latest, log_lines, put, put_articles, put_many, read,
-                              revision_of, stop, titles, wait_count, wait_log, wait_ready)
+from support.articles import (address_of, article, count, ident, latest, log_lines, message, put, put_articles, put_many,
+                              read, revision_of, samples, stop, titles, wait_count, wait_log, wait_ready)
 from support.waiting import until
+from support.workers import tool
 
 
 def test_records_have_key_headers_and_partition_of_their_article(ns, workers):
@@ -270,6 +272,36 @@ def test_a_third_instance_joins_and_leaves_without_loss_or_repetition(new_namesp
     keys = [record.key for record in read(ns, "records")]
     assert len(keys) == len(set(keys)) == 6000
     assert workers.stop() == [0]
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_markers_of_transactions_are_passed_over(new_namespace, workers, committed):
+    """A crawler may write in transactions. Their markers take offsets, and no consumer ever sees one."""
+    ns = new_namespace(partitions=1).create_topics()
+    crawler = ns.producer(**{"transactional.id": ns.name})
+    crawler.init_transactions(30)
+
+    def transaction(number):
+        crawler.begin_transaction()
+        key, value, _, headers = message(ns, article(number, 1000))
+        crawler.produce(ns.topic["normalized"], value, key, headers=headers)
+        crawler.flush(30)
+        crawler.commit_transaction(30) if committed else crawler.abort_transaction(30)
+
+    transaction(1)
+    worker = workers.start("publish", ns.config)
+    ns.wait_done("publish", "normalized", timeout_s=20)
+    transaction(2)
+    ns.wait_done("publish", "normalized", timeout_s=20)
+    assert tool("wait", "-c", ns.config, "--timeout", "20s").returncode == 0
+    assert int(ns.wm(ns.group("publish"), "normalized")[0][0]) == ns.ends("normalized")[0] == 4
+    assert not [row for row in samples(address_of(worker)).items() if "lag_messages" in row[0] and row[1]]
+    worker.kill()
+    worker = workers.start("publish", ns.config)
+    put_many(ns, [3], 1000)
+    ns.wait_done("publish", "normalized", timeout_s=20)
+    assert sorted(titles(ns)) == ([1, 2, 3] if committed else [3])
+    stop(worker)
 
 
 def test_large_batch_of_one_partition_and_tiny_batches_give_the_same(new_namespace, workers):

@@ -310,6 +310,8 @@ def test_output_topic_deleted_under_a_working_worker(one, workers):
     put_many(one, range(10, 20), 1000)
     refused(worker, name, "newsmill streams apply")
     assert int(one.wm(one.group("publish"), "normalized")[0][0]) == 10
+    with one.redis.client() as client:
+        assert not client.keys(f"{one.name}:try:*"), "a refusal is no crash, however often a supervisor starts it again"
 
 
 def test_output_topic_deleted_and_noticed_before_the_next_batch(one, workers):

@@ -45,7 +45,7 @@ for i = 1, #found, 2 do
   local id = found[i]
   if kind == '+' then
     reply[#reply + 1] = view(id)
-  else
+  elseif call('EXISTS', key('m', id)) == 1 then -- the story's list outlives its members
     call('HSET', key('m', id), 's', sid)
     for _, k in ipairs({'m', 'v', 'l'}) do call('EXPIRE', key(k, id), p.article_ttl) end
   end
