@@ -141,7 +141,7 @@ static void count_in_flight(const struct nm_runtime *rt, size_t part, struct nm_
 /* An input that is read after a loss only has neither lag nor progress but then. */
 static bool is_reported(const struct nm_runtime *rt, const struct nm_partition *part)
 {
-    return rt->worker->inputs[part->input].when == NM_ALWAYS || part->fetched;
+    return nm_has_position(rt, part) || part->fetched;
 }
 
 static void report_partition(struct nm_runtime *rt, size_t i, bool all_well, struct nm_partition_report *out)

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define COMMIT_MS 3000 /* longest wait for the answer to a last commit */
+#define COMMIT_MS 3000 /* longest wait for the answer to a commit */
 #define LOOK_MS   1000 /* between two questions whether wm is still what it was, while nothing moves it */
 
 /* ---- wm ---- */
@@ -341,7 +341,7 @@ enum nm_status nm_commit_beginning(struct nm_runtime *rt, struct nm_error *err)
     for (size_t i = 0; i < rt->n_parts; i++)
         if ((rt->part[i].rolled_back || rt->part[i].lost || rt->part[i].gap) && !rt->part[i].held)
             add_commit(rt, list, &rt->part[i]);
-    rd_kafka_resp_err_t code = list->cnt ? rd_kafka_commit(rt->consumer, list, 0) : RD_KAFKA_RESP_ERR_NO_ERROR;
+    rd_kafka_resp_err_t code = list->cnt ? commit_and_wait(rt->consumer, list) : RD_KAFKA_RESP_ERR_NO_ERROR;
     rd_kafka_topic_partition_list_destroy(list);
     if (code)
         return nm_fail(err, nm_kafka_is_config_error(code) ? NM_CONFIG : NM_RETRY,
